@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.jobs import archive_now, force_checkpoint
-from audit_emit.console.requests import checked_form, console_of, demand
+from audit_emit.console.requests import Refused, checked_form, console_of, demand
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditError
 
@@ -70,19 +69,19 @@ async def acknowledge(request: Request) -> Done:
     console = console_of(request)
     alert, note = form.get("alert", ""), form.get("note", "").strip()
     if len(note) > LONGEST_NOTE:
-        raise HTTPException(400, f"note: at most {LONGEST_NOTE} characters")
+        raise Refused(400, "error.longest", name="note", most=LONGEST_NOTE)
     if not console.events.trail.where:
-        raise HTTPException(409, "this console keeps no log of its own, where that would be kept")
+        raise Refused(409, "error.no_log")
     found, _ = await in_thread(console.alerts.look)
     named = next((one for one in found if alert and one.id == alert), None)
     if named is None:
-        raise HTTPException(404, "there is no such alert")
+        raise Refused(404, "error.no_alert")
     if named.acknowledged:
         return Done(good=False, said=named.state)
     try:
         await in_thread(console.events.acknowledge, identity, named.chain, alert, note)
     except AuditError as error:
-        raise HTTPException(503, f"it could not be recorded: {error}") from None
+        raise Refused(503, "error.not_recorded", why=error) from None
     await in_thread(console.alerts.look)
     return Done(good=True)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -22,20 +21,18 @@ from audit_emit._facade.records import Head, head_of, ts_of
 from audit_emit.console import actions, own_events
 from audit_emit.console.access import Role
 from audit_emit.console.filters import Filters
-from audit_emit.console.histogram import picture
 from audit_emit.console.jobs import archive_status
 from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import place_of, place_text
 from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import row_of
-from audit_emit.console.requests import console_of, demand, json_of
+from audit_emit.console.requests import Refused, console_of, demand, json_of
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError
 
 _MOST = 1000
 """Records that one page of events may have."""
 
-_IN_HISTOGRAM = 5000
 _STREAMS = 20
 """Live tails of one user at a time; each looks at the log twice a second."""
 
@@ -48,7 +45,6 @@ def routes() -> list[Route]:
         Route("/api/audit/events", events),
         Route("/api/openapi.json", description),
         Route("/events/stream", stream),
-        Route("/events/histogram.svg", histogram),
     ]
 
 
@@ -106,7 +102,7 @@ def _number(request: Request, name: str, usual: int) -> int:
     if not text:
         return usual
     if not (text.isascii() and text.isdecimal() and len(text) < 8 and 0 < int(text) <= _MOST):
-        raise HTTPException(400, f"{name}: a number from 1 to {_MOST}")
+        raise Refused(400, "error.number", name=name, most=_MOST)
     return int(text)
 
 
@@ -135,7 +131,7 @@ async def latest_checkpoint(request: Request) -> Response:
     demand(request, Role.AUDITOR, whole=True)
     standing = await in_thread(console_of(request).source.standing)
     if standing.signed is None:
-        raise HTTPException(404, "there is no checkpoint")
+        raise Refused(404, "error.no_checkpoint")
     return _answer({**msgspec.to_builtins(standing.signed), "trusted": standing.trusted})
 
 
@@ -183,16 +179,6 @@ async def description(_: Request) -> Response:
     return FileResponse(Path(__file__).parent / "openapi.json", media_type="application/json")
 
 
-async def histogram(request: Request) -> Response:
-    """How many of the newest records that answer there were when."""
-    identity = demand(request, Role.VIEWER)
-    filters = Filters.of(request.query_params)
-    source = console_of(request).records
-    times, cut = await in_thread(source.times, filters, identity, _IN_HISTOGRAM)
-    found = picture(times, cut=cut)
-    return Response(found, media_type="image/svg+xml")
-
-
 async def stream(request: Request) -> Response:
     """Records as they are written (server-sent events).
 
@@ -203,7 +189,7 @@ async def stream(request: Request) -> Response:
     console = console_of(request)
     source = console.records
     if console.streams[identity.name] >= _STREAMS:
-        raise HTTPException(429, f"{_STREAMS} live tails of yours go on already")
+        raise Refused(429, "error.tails", most=_STREAMS)
     last = request.headers.get("last-event-id") or request.query_params.get("after", "")
     after = await in_thread(_place, source, last)
 
@@ -259,4 +245,4 @@ def _place(source: Records, last: str) -> Head | None:
     try:
         return place_of(last)
     except ValueError as error:
-        raise HTTPException(400, f"after, Last-Event-ID: {error}") from None
+        raise Refused(400, "error.place", why=error) from None

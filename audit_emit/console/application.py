@@ -71,7 +71,7 @@ def _pages_of(console: Console) -> Application:
     from starlette.routing import Mount  # noqa: PLC0415
     from starlette.staticfiles import StaticFiles  # noqa: PLC0415
 
-    from audit_emit.console import api, downloads, pages, reporting  # noqa: PLC0415
+    from audit_emit.console import api, downloads, over_time, pages, reporting  # noqa: PLC0415
 
     of_a_log = [
         *(pages.routes_of_a_log() + api.routes_of_a_log()),
@@ -86,6 +86,7 @@ def _pages_of(console: Console) -> Application:
     inner = Starlette(
         routes=[
             *pages.routes(),
+            *over_time.routes(),
             *api.routes(),
             *(of_a_log if console.records.is_log else ()),
             Mount("/static", StaticFiles(directory=STATIC), name="static"),

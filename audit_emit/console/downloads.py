@@ -6,7 +6,6 @@ import errno
 import time
 from collections.abc import Generator
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -18,7 +17,7 @@ from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.exporting import noted
 from audit_emit.console.filters import Filters
-from audit_emit.console.requests import console_of, demand, json_of
+from audit_emit.console.requests import Refused, console_of, demand, json_of
 from audit_emit.console.threads import each_in_thread
 
 _TYPES = {"csv": "text/csv; charset=utf-8"}
@@ -42,7 +41,7 @@ async def export(request: Request) -> Response:
     identity = demand(request, Role.AUDITOR)
     name = request.query_params.get("format", "jsonl")
     if name not in MODULES:
-        raise HTTPException(400, f"format: one of {', '.join(MODULES)}")
+        raise Refused(400, "error.one_of", name="format", known=", ".join(MODULES))
     filters = Filters.of(request.query_params)
     question = filters.question(identity.workspaces)
     # Without a filter everything goes out, also what cannot be asked for.

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from audit_emit._facade.queries import Question, Term, checked, instant
 from audit_emit._facade.records import ns_of
+from audit_emit.console.messages import text
 from audit_emit.console.paging import Cursor
 from audit_emit.errors import FilterError
 
@@ -39,12 +40,12 @@ class Filters(NamedTuple):
         given = {name: query[name].strip() for name in NAMES if query.get(name, "").strip()}
         for name, value in given.items():
             if len(value) > _LONGEST:
-                raise FilterError(f"{name}: at most {_LONGEST} characters")
+                raise FilterError(text("error.longest", name=name, most=_LONGEST))
         before = query.get("before", "")
         try:
             return cls(given, Cursor.parse(before) if before else None)
         except ValueError as error:
-            raise FilterError(f"before: {error}") from None
+            raise FilterError(text("error.before", why=error)) from None
 
     def question(self, workspaces: tuple[str, ...] = ()) -> Question:
         """The same as a question.

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from audit_emit.console.access import LOCAL, Access, Identity
+from audit_emit.console.messages import text
 from audit_emit.console.sign_in import SignIn
 
 Scope = MutableMapping[str, Any]
@@ -92,7 +93,7 @@ class Guard:
             return
         if _is_part_of_another_site(headers):
             self._denied(identity.name, scope["path"])
-            await _answer(send, 403, b"another site asks for this\n")
+            await _answer(send, 403, _said("error.another_site"))
             return
         cookie = _cookie(headers.get("cookie", ""))
         fresh = cookie or os.urandom(16).hex()
@@ -102,7 +103,7 @@ class Guard:
         state["session"] = self._sign_in is not None and bool(self._sign_in.name_of(headers))
         if scope["method"] not in {"GET", "HEAD"} and not _is_own(headers):
             self._denied(identity.name, scope["path"])
-            await _answer(send, 403, b"this was sent by another site\n")
+            await _answer(send, 403, _said("error.by_another_site"))
             return
         await self._inner(scope, receive, _with_headers(send, "" if cookie else fresh, scope))
 
@@ -128,10 +129,10 @@ class Guard:
 
         path = _below(scope)
         if (scope["method"] == "POST") != (path == "/logout") or _is_part_of_another_site(headers):
-            await _answer(send, 405, b"this is asked in another way\n")
+            await _answer(send, 405, _said("error.otherwise"))
             return
         if scope["method"] == "POST" and not _is_own(headers):
-            await _answer(send, 403, b"this was sent by another site\n")
+            await _answer(send, 403, _said("error.by_another_site"))
             return
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         knows = self._access.knows if self._access is not None else bool
@@ -147,23 +148,22 @@ class Guard:
             after = _below(scope) + ("?" if scope.get("query_string") else "")
             after += scope.get("query_string", b"").decode("latin-1")
             where = f"{scope.get('root_path', '')}/login?next={quote(after, safe='')}"
-            await _answer(send, 303, b"sign in\n", (b"location", where.encode()))
+            await _answer(send, 303, _said("error.sign_in"), (b"location", where.encode()))
             return
         self._denied("", scope["path"])
         if self._access is None:
             await _answer(
                 send,
                 403,
-                b"this console answers on loopback only, under the name localhost and through no "
-                b"proxy; beyond that it needs users (docs/console.md)\n",
+                _said("error.loopback"),
             )
         elif self._access.proxy_header:
-            await _answer(send, 403, b"the proxy names no user of this console\n")
+            await _answer(send, 403, _said("error.proxy_nobody"))
         elif self._sign_in is not None:
-            await _answer(send, 401, b"sign in with a browser, at /login\n")
+            await _answer(send, 401, _said("error.sign_in_browser"))
         else:
             challenge = (b"www-authenticate", b'Basic realm="audit-emit", charset="UTF-8"')
-            await _answer(send, 401, b"who are you?\n", challenge)
+            await _answer(send, 401, _said("error.who"), challenge)
 
     def _token(self, cookie: str, identity: Identity) -> str:
         return hmac.digest(self._key, f"{cookie}\0{identity.name}".encode(), "sha256").hex()
@@ -230,6 +230,11 @@ def _with_headers(send: Send, fresh: str, scope: Scope) -> Send:
         await send(message)
 
     return sending
+
+
+def _said(name: str) -> bytes:
+    """A text of the catalogue as the answer to who is not let in, whoever that is."""
+    return text(name).encode() + b"\n"
 
 
 async def _answer(send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:

@@ -1,56 +1,108 @@
-"""How many records there were when, as a picture (SVG), so that a page needs no script for it."""
+"""How many records there were when: bars of a round length of time, each a question of its own."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
+from typing import NamedTuple
 
 from audit_emit._facade.records import ts_of
+from audit_emit.console.filters import Filters
 
 BARS = 60
-_WIDTH, _HEIGHT, _FOOT = 960, 90, 16
+WIDTH, HEIGHT = 960, 80
+_EARLIEST, _LATEST = 0, 253_402_300_799_999 * 10**6
+"""What a filter understands as a time: from 1970 to the end of 9999."""
+
+_MILLISECOND = 10**6
+_SECOND = 10**9
+_STEPS = tuple(
+    seconds * _SECOND
+    for seconds in (
+        *(1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 10800, 21600, 43200),
+        *(86400, 2 * 86400, 7 * 86400, 14 * 86400, 28 * 86400, 84 * 86400, 364 * 86400),
+    )
+)
+"""Lengths of a bar; shorter and longer ones are these times a power of ten."""
 
 
-def picture(times: Sequence[int], *, cut: bool) -> bytes:
-    """The picture of some records.
+class Bar(NamedTuple):
+    """The records of a while.
+
+    Attributes:
+        begin, end: in UTC, as records write a time, to the millisecond; ``end`` is not in it.
+        records: how many.
+        x, width, y, height: where it is in the picture.
+        query: of the page with these records only.
+    """
+
+    begin: str
+    end: str
+    records: int
+    x: float
+    width: float
+    y: float
+    height: float
+    query: str
+
+
+class Histogram(NamedTuple):
+    """Bars from the oldest to the newest; a while without records has none.
+
+    Attributes:
+        records: that were counted.
+        cut: there are more, older ones.
+        most: records of the longest bar.
+        first, last: where the picture begins and ends; empty without records.
+    """
+
+    bars: list[Bar]
+    records: int
+    cut: bool
+    most: int
+    first: str
+    last: str
+
+
+def histogram_of(times: Sequence[int], given: Filters, *, cut: bool) -> Histogram:
+    """The histogram of some records.
 
     Args:
         times: theirs, in nanoseconds since 1970.
+        given: the filters that they answer, which the addresses of the bars keep.
         cut: there are more than these, older ones.
     """
-    moments = sorted(times)
-    if not moments:
-        return _svg('<text x="8" y="40">no records</text>', "no records")
-    first, last = moments[0], moments[-1]
-    step = max((last - first) // BARS + 1, 1)
-    counts = Counter((one - first) // step for one in moments)
-    most = max(counts.values())
-    width = _WIDTH / BARS
+    if not times:
+        return Histogram([], 0, cut, 0, "", "")
+    step = _step(min(times), max(times))
+    counts = Counter(one // step for one in times)
+    first, last, most = min(counts), max(counts), max(counts.values())
+    width = WIDTH / (last - first + 1)
     bars = []
-    for at, count in sorted(counts.items()):
-        height = max(2.0, (_HEIGHT - _FOOT - 4) * count / most)
-        begin = ts_of(first + at * step)[:19]
-        bars.append(
-            f'<rect x="{at * width:.1f}" y="{_HEIGHT - _FOOT - height:.1f}" '
-            f'width="{width - 1.5:.1f}" height="{height:.1f}">'
-            f"<title>{count} from {begin}Z</title></rect>"
-        )
-    ends = (
-        f'<text x="2" y="{_HEIGHT - 3}">{ts_of(first)[:19]}Z</text>'
-        f'<text x="{_WIDTH - 2}" y="{_HEIGHT - 3}" text-anchor="end">{ts_of(last)[:19]}Z</text>'
-    )
-    told = f"{'the newest ' if cut else ''}{len(moments)} records, at most {most} in one bar"
-    return _svg("".join(bars) + ends, told)
+    for at, records in sorted(counts.items()):
+        begin, end = _text(at * step), _text((at + 1) * step)
+        height = max(2.0, (HEIGHT - 2) * records / most)
+        query = given.query(since=begin, until=end)
+        x = round((at - first) * width, 1)
+        bars.append(Bar(begin, end, records, x, round(width, 1), HEIGHT - height, height, query))
+    return Histogram(bars, len(times), cut, most, _text(first * step), _text((last + 1) * step))
 
 
-def _svg(inside: str, told: str) -> bytes:
-    style = (
-        "rect{fill:#2f6fde}text{font:11px system-ui,sans-serif;fill:#57606a}"
-        "@media(max-width:560px){text{display:none}}"
-        "@media(prefers-color-scheme:dark){rect{fill:#6ea8fe}text{fill:#9da7b3}}"
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">'
-        f"<title>{escape(told)}</title><style>{style}</style>{inside}</svg>"
-    ).encode()
+def _step(first: int, last: int) -> int:
+    """The shortest round while of which at most ``BARS`` hold all of a time."""
+    step = _MILLISECOND
+    while step < _SECOND:
+        if last // step - first // step < BARS:
+            return step
+        step *= 10
+    for one in _STEPS:
+        if last // one - first // one < BARS:
+            return one
+    step = _STEPS[-1]
+    while last // step - first // step >= BARS:
+        step *= 2
+    return step
+
+
+def _text(moment: int) -> str:
+    return ts_of(min(max(moment, _EARLIEST), _LATEST))[:23] + "Z"

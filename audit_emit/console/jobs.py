@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from audit_emit.console.messages import text
+
 COMMAND_SECONDS = 120.0
 ARCHIVE_SECONDS = 3600.0
 REPORT_SECONDS = 1800.0
@@ -114,7 +116,7 @@ class Verification:
         """What a process says, until it ends: its verdict, or nothing."""
         verdict: dict[str, Any] = {}
         if process.stdin is None or process.stdout is None:
-            raise ValueError("the process was started without pipes")
+            raise LookupError("the process was started without pipes")
         with suppress(BrokenPipeError), process.stdin as asked:
             asked.write(self._asked)
         with process.stdout as lines:
@@ -160,7 +162,7 @@ def run_command(words: Sequence[str], seconds: float = COMMAND_SECONDS) -> Said:
             timeout=seconds,
         )
     except subprocess.TimeoutExpired:
-        return Said(-1, "", f"no answer within {seconds:.0f} s")
+        return Said(-1, "", text("error.no_answer", seconds=f"{seconds:.0f}"))
     lines = (done.stdout + "\n" + done.stderr).strip().splitlines() or [""]
     return Said(done.returncode, done.stdout, lines[-1])
 
@@ -195,7 +197,7 @@ def archive_status(where: str) -> dict[str, Any]:
 def archive_now(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
     """Archive what is closed and signed, as ``audit-emit archive run`` does; one at a time."""
     if not _ARCHIVING.acquire(blocking=False):
-        return False, "it is being archived already"
+        return False, text("error.busy_archive")
     try:
         said = run_command(["archive", "run", where, *_keys(keys)], ARCHIVE_SECONDS)
     finally:
@@ -219,7 +221,7 @@ def run_report(where: Sequence[str], keys: tuple[str, ...], words: Sequence[str]
         words: options of the command.
     """
     if not _REPORTING.acquire(blocking=False):
-        return Made(None, "another one is being made; try again when it is done")
+        return Made(None, text("error.busy_report"))
     try:
         with TemporaryDirectory(prefix="audit-report-") as place:
             path = Path(place, "report")

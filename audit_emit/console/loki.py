@@ -16,6 +16,7 @@ from audit_emit._facade.records import Head, head_of, ns_of
 from audit_emit._facade.text import visible
 from audit_emit.console.access import Identity
 from audit_emit.console.filters import Filters
+from audit_emit.console.messages import text
 from audit_emit.console.paging import Cursor, Page
 from audit_emit.console.place import PAGE, Found, named_by
 from audit_emit.console.tops import LOOKED_AT, Tops, tops_of
@@ -69,7 +70,7 @@ class LokiSource:
         after = filters.before
         if after is not None:
             if after.seq >= _LATEST or after.beside > _MOST_AT_ONCE:
-                raise FilterError("before: no place in Loki; the console's own links have one")
+                raise FilterError(text("error.before", why=text("error.no_loki_place")))
             ends = [after.seq + 1, *([question.until] if question.until is not None else [])]
             question = question._replace(until=min(ends))
         skipped = after.beside if after is not None else 0

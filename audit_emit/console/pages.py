@@ -27,13 +27,13 @@ from audit_emit.console.paging import Page, place_text
 from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.rendering import TEMPLATES, back_to, path_of, rendered
-from audit_emit.console.requests import console_of, demand
+from audit_emit.console.requests import Refused, catalogue_of, console_of, demand
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _STATIC = Path(__file__).parent / "static"
-_VERIFIER = ("sha256", "signatures", "removed", "verifier", "proof")
+_VERIFIER = ("sha256", "signatures", "removed", "verifier", "proof", "offline")
 
 
 def routes() -> list[Route]:
@@ -44,6 +44,7 @@ def routes() -> list[Route]:
         Route("/actor/{name:path}", about, name="actor"),
         Route("/target/{name:path}", about, name="target"),
         Route("/top", top, name="top"),
+        Route("/messages.js", messages),
         Route("/settings", settings, name="settings"),
         Route("/help", help_page, name="help"),
     ]
@@ -77,7 +78,7 @@ async def events(request: Request) -> Response:
         return rendered(
             request, "events.html", 400, rows=[], given=given, query="", older="",
             problem=visible(str(error)), formats=list(MODULES), exports=[], first=True,
-            alerted={}, stream="", title="Events",
+            alerted={}, stream="", page="events",
         )  # fmt: skip
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
     return rendered(
@@ -93,7 +94,7 @@ async def events(request: Request) -> Response:
         formats=list(MODULES),
         exports=[one.told(whole=identity.whole) for one in console.exports.of(identity.name)[:3]],
         alerted=console.alerts.named((row.place for row in rows), identity),
-        title="Events",
+        page="events",
     )
 
 
@@ -109,7 +110,7 @@ async def event(request: Request) -> Response:
     name = request.path_params["name"]
     found = await in_thread(console.records.find, name, identity)
     if found is None:
-        raise HTTPException(404, "there is no such record, or it is not yours to see")
+        raise Refused(404, "error.no_record")
     console.events.tell(own_events.VIEWED, identity, page="event", record=name)
     if request.query_params.get("raw"):
         return Response(
@@ -151,15 +152,15 @@ async def proof(request: Request) -> Response:
     console = console_of(request)
     chain, number = request.path_params["chain"], request.path_params["seq"]
     if not _NUMBER.fullmatch(number):
-        raise HTTPException(404, "there is no such record")
+        raise Refused(404, "error.no_such_record")
     seq = int(number)
     try:
         head = await in_thread(console.source.head)
         if head is None or head.chain != chain:
-            raise HTTPException(404, "this is not the chain of this log")
+            raise Refused(404, "error.other_chain")
         found = await in_thread(console.source.proof, seq)
     except (LookupError, ValueError, AuditEmitError) as error:
-        raise HTTPException(409, f"there is no proof: {error}") from None
+        raise Refused(409, "error.no_proof", why=error) from None
     console.events.tell(own_events.PROVED, identity, seq=seq)
     return Response(
         found,
@@ -175,7 +176,7 @@ async def about(request: Request) -> Response:
     name = request.path_params["name"]
     kind = "actor" if path_of(request).startswith("/actor/") else "target"
     if not plain(name):
-        raise HTTPException(404, f"no {kind} can be looked for by this name; take a filter")
+        raise Refused(404, "error.no_name")
     filters = Filters({"actor": name} if kind == "actor" else {"where": f"key={name}"})
     tops, lines = await in_thread(console.records.tops, filters, identity, PAGE)
     rows = await in_thread(lambda: [row_of(line) for line in lines])
@@ -199,7 +200,7 @@ async def top(request: Request) -> Response:
     filters = Filters.of(request.query_params)
     tops, _ = await in_thread(console.records.tops, filters, identity)
     console.events.tell(own_events.VIEWED, identity, page="top", query=filters.query())
-    return rendered(request, "top.html", tops=tops, query=filters.query(), title="Top lists")
+    return rendered(request, "top.html", page="top", tops=tops, query=filters.query())
 
 
 async def integrity(request: Request) -> Response:
@@ -216,7 +217,7 @@ async def integrity(request: Request) -> Response:
         outside=outside,
         job=console.verification.progress(),
         said=visible(request.query_params.get("said", ""))[:500],
-        title="Integrity",
+        page="integrity",
     )
 
 
@@ -242,14 +243,17 @@ async def in_browser(request: Request) -> Response:
     identity = demand(request, Role.AUDITOR, whole=True)
     console = console_of(request)
     console.events.tell(own_events.VIEWED, identity, page="verify")
-    return rendered(request, "verify.html", title="Verify in your browser")
+    return rendered(request, "verify.html", page="verify")
 
 
 async def saved_verifier(request: Request) -> Response:
     """The verifier as one file that works offline."""
     demand(request, Role.VIEWER)
-    script = _verifier()
+    texts = catalogue_of(request)
+    script = _verifier(texts.module)
     text = TEMPLATES.get_template("verifier.html").render(
+        t=texts.markup,
+        language=texts.language,
         style=(_STATIC / "console.css").read_text("utf-8"),
         script=script,
         digest=sha256(script.encode()).hexdigest(),
@@ -262,9 +266,15 @@ async def saved_verifier(request: Request) -> Response:
     )
 
 
-def _verifier() -> str:
+async def messages(request: Request) -> Response:
+    """The texts of the modules."""
+    found = catalogue_of(request).module
+    return Response(found, media_type="text/javascript", headers={"vary": "Accept-Language"})
+
+
+def _verifier(messages: str) -> str:
     """The modules of the verifier as one script."""
-    texts = [(_STATIC / f"{name}.js").read_text("utf-8") for name in _VERIFIER]
+    texts = [messages, *((_STATIC / f"{name}.js").read_text("utf-8") for name in _VERIFIER)]
     lines = [line for text in texts for line in text.splitlines() if not line.startswith("import ")]
     return "\n".join(line.removeprefix("export ") for line in lines)
 
@@ -275,7 +285,7 @@ async def checkpoints(request: Request) -> Response:
     console = console_of(request)
     found = await in_thread(console.source.checkpoints)
     console.events.tell(own_events.VIEWED, identity, page="checkpoints")
-    return rendered(request, "checkpoints.html", checkpoints=found, title="Checkpoints")
+    return rendered(request, "checkpoints.html", page="checkpoints", checkpoints=found)
 
 
 async def archive(request: Request) -> Response:
@@ -289,7 +299,7 @@ async def archive(request: Request) -> Response:
         "archive.html",
         archive=found,
         said=visible(request.query_params.get("said", ""))[:500],
-        title="Archive",
+        page="archive",
     )
 
 
@@ -303,32 +313,35 @@ async def settings(request: Request) -> Response:
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     console.events.tell(own_events.VIEWED, identity, page="settings")
-    log = console.records.is_log
+    say, log = catalogue_of(request).text, console.records.is_log
     keys = [visible(key) for key in console.source.keys] if log else []
     rows = [
-        ("Log", console.records.shown),
-        ("Trusted keys", ", ".join(keys) if keys else "none given: signatures are not checked"),
-        ("You", f"{identity.name}, {identity.role.name.lower()}"),
-        ("Workspaces", ", ".join(identity.workspaces) or "all"),
-        ("Grafana", console.grafana or "not given"),
-        ("audit_emit", __version__),
+        ("log", console.records.shown),
+        ("keys", ", ".join(keys) or say("settings.no_keys")),
+        ("you", f"{identity.name}, {identity.role.name.lower()}"),
+        ("workspaces", ", ".join(identity.workspaces) or say("settings.all")),
+        ("grafana", console.grafana or say("settings.not_given")),
+        ("version", __version__),
     ]
-    return rendered(request, "settings.html", rows=rows, title="Settings")
+    return rendered(request, "settings.html", page="settings", rows=rows)
 
 
 async def help_page(request: Request) -> Response:
     """Filters, keys of the keyboard, and what the words mean."""
     demand(request, Role.VIEWER)
-    return rendered(request, "help.html", title="Help")
+    return rendered(request, "help.html", page="help")
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException):
+    texts = catalogue_of(request)
+    if isinstance(error, Refused):
+        status, said = error.status_code, texts.text(error.name, **error.values)
+    elif isinstance(error, HTTPException):
         status, said = error.status_code, str(error.detail)
     elif isinstance(error, FilterError):
         status, said = 400, str(error)
     else:
-        status, said = 503, f"the log cannot be read: {error}"
+        status, said = 503, texts.text("error.unreadable", why=error)
     if path_of(request).startswith("/api/"):
         from audit_emit.console.requests import json_of  # noqa: PLC0415 - of programs only
 

@@ -23,6 +23,7 @@ from audit_emit._facade.queries import (
 )
 from audit_emit._facade.records import Head, Placement, head_of, is_time, link_of
 from audit_emit._facade.settings import is_address, is_archive
+from audit_emit.console import messages
 from audit_emit.log import open_log
 
 WALKED = 300_000
@@ -49,7 +50,7 @@ def place_of(text: str) -> Head:
     """
     found = _PLACE.fullmatch(text)
     if found is None or not is_time(found[4]):
-        raise ValueError("no record of a live tail; the console's own addresses have one")
+        raise ValueError(messages.text("error.no_tail_place"))
     return Head(found[1], int(found[2]), found[3], found[4])
 
 
@@ -73,7 +74,7 @@ class Cursor(NamedTuple):
         """
         found = _TEXT.fullmatch(text)
         if found is None:
-            raise ValueError("no place in a log; the console's own links have one")
+            raise ValueError(messages.text("error.no_place"))
         return cls(int(found[1]), int(found[2] or 0))
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from audit_emit.console.messages import text
 from audit_emit.errors import ConfigError, SignInError
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519")
@@ -98,10 +99,10 @@ class Provider:
             with self._session(back) as session:
                 answer = session.fetch_token(where, code=code, code_verifier=asked.verifier)
         except Exception as error:  # noqa: BLE001 - authlib takes httpx2 where it is, else httpx
-            raise SignInError(f"the provider takes no code: {type(error).__name__}") from None
+            raise SignInError(text("sign_in.no_code", why=type(error).__name__)) from None
         token = answer.get("id_token") if isinstance(answer, Mapping) else None
         if not isinstance(token, str):
-            raise SignInError("the provider gave no ID token")
+            raise SignInError(text("sign_in.no_token"))
         try:
             claims = self._claims(token, keys, asked.nonce)
         except SignInError:
@@ -135,7 +136,7 @@ class Provider:
             return known[1], known[2]
         found = self._got(self._issuer.rstrip("/") + "/.well-known/openid-configuration")
         if found.get("issuer") != self._issuer:
-            raise SignInError("the provider names itself otherwise than it was configured")
+            raise SignInError(text("sign_in.other_name"))
         keys = self._got(_address(found, "jwks_uri"))
         with self._lock:
             self._known = (time.monotonic(), found, keys)
@@ -149,9 +150,9 @@ class Provider:
             answer.raise_for_status()
             found = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
-            raise SignInError(f"the provider gives no answer: {type(error).__name__}") from None
+            raise SignInError(text("sign_in.no_answer", why=type(error).__name__)) from None
         if not isinstance(found, dict):
-            raise SignInError("the provider answers something else")
+            raise SignInError(text("sign_in.something_else"))
         return found
 
     def _claims(self, token: str, keys: dict[str, Any], nonce: str) -> dict[str, Any]:
@@ -171,17 +172,17 @@ class Provider:
             found = jwt.decode(token, jwk.KeySet(_usable(keys)), algorithms=ALGORITHMS)
             rules.validate(found.claims)
         except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise SignInError(f"the ID token does not hold: {type(error).__name__}") from None
+            raise SignInError(text("sign_in.bad_token", why=type(error).__name__)) from None
         if found.claims.get("azp", self._client[0]) != self._client[0]:
-            raise SignInError("the ID token is for another client")
+            raise SignInError(text("sign_in.other_client"))
         return dict(found.claims)
 
     def _named(self, claims: Mapping[str, Any]) -> str:
         value = claims.get(self._claim)
         if not isinstance(value, str) or not value:
-            raise SignInError(f"the ID token has no claim {self._claim}")
+            raise SignInError(text("sign_in.no_claim", claim=self._claim))
         if self._claim == "email" and claims.get("email_verified") is not True:
-            raise SignInError("the provider has not verified that address")
+            raise SignInError(text("sign_in.not_verified"))
         return value
 
 
@@ -237,5 +238,5 @@ def _address(found: Mapping[str, Any], name: str) -> str:
     """An address of the provider; it may have a query, which stays (RFC 6749, section 3.1)."""
     value = found.get(name)
     if not isinstance(value, str) or not _is_safe(value):
-        raise SignInError(f"{name} of the provider is no address that begins with https://")
+        raise SignInError(text("sign_in.no_address", name=name))
     return value

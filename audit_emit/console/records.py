@@ -11,6 +11,7 @@ from audit_emit._facade.exports import Record
 from audit_emit._facade.queries import Question, Term
 from audit_emit._facade.records import hash_holds, head_of
 from audit_emit._facade.text import visible
+from audit_emit.console.messages import text
 from audit_emit.console.sealed import told
 
 _PAIRS = (
@@ -99,8 +100,8 @@ def row_of(line: bytes) -> Row:
     """A record in a table."""
     record = Record.of(line)
     if record is None:
-        text = visible(line.decode("utf-8", "backslashreplace"))
-        return Row("", "", "(no record)", "", "", "", "", text[:500], True, "")
+        shown = visible(line.decode("utf-8", "backslashreplace"))
+        return Row("", "", text("event.no_record"), "", "", "", "", shown[:500], True, "")
     is_ = record.is_
     told(is_.fields, line)
     head = head_of(line)
@@ -166,12 +167,12 @@ def plain(name: str) -> bool:
 
 
 def _short(fields: Mapping[str, Any]) -> str:
-    text = ""
+    short = ""
     for name, value in fields.items():
-        text += f"{'  ' if text else ''}{_shown(str(name))}={_shown(value)}"
-        if len(text) > _SHOWN:
-            return text[:_SHOWN] + "…"
-    return text
+        short += f"{'  ' if short else ''}{_shown(str(name))}={_shown(value)}"
+        if len(short) > _SHOWN:
+            return short[:_SHOWN] + "…"
+    return short
 
 
 def _shown(value: Any) -> str:
@@ -196,7 +197,7 @@ def _text(value: Any) -> str:
     try:
         return visible(json.dumps(value, ensure_ascii=False))
     except (ValueError, RecursionError):
-        return "(too deep to be shown)"
+        return text("event.too_deep")
 
 
 def _changes(fields: Mapping[str, Any]) -> Iterator[Change]:

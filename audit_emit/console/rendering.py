@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from audit_emit import __version__
 from audit_emit._facade.text import visible
 from audit_emit.console.access import Role
-from audit_emit.console.requests import console_of, identity_of
+from audit_emit.console.requests import catalogue_of, console_of, identity_of
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -23,19 +23,30 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters["visible"] = lambda value: visible(str(value))
+TEMPLATES.filters["moment"] = lambda ts: (
+    str(ts)[:23].removesuffix("Z").removesuffix(".000").replace("T", " ")
+)
 TEMPLATES.filters["grouped"] = lambda number: f"{number:,}"
 
 
-def rendered(request: Request, name: str, status: int = 200, **values: Any) -> Response:
+def rendered(
+    request: Request, name: str, status: int = 200, *, page: str = "", **values: Any
+) -> Response:
     """The page of a template.
 
     Args:
         name: of the template.
+        page: what it is, as the catalogue names it; else ``title`` is one of the values.
         values: that it shows besides what all of them do.
     """
     identity, source = identity_of(request), console_of(request).records
+    texts = catalogue_of(request)
+    if page:
+        values["title"] = texts.text(f"page.{page}")
     text = TEMPLATES.get_template(name).render(
-        root=request.scope.get("root_path", "").rstrip("/"),
+        t=texts.markup,
+        language=texts.language,
+        root=root_of(request),
         here=request.url.path,
         identity=identity,
         may_audit=source.is_log and identity.may(Role.AUDITOR, whole=True),
@@ -48,13 +59,20 @@ def rendered(request: Request, name: str, status: int = 200, **values: Any) -> R
         version=__version__,
         **values,
     )
-    return Response(text, status, media_type="text/html; charset=utf-8")
+    more = {"vary": "Accept-Language"}
+    return Response(text, status, media_type="text/html; charset=utf-8", headers=more)
 
 
 def path_of(request: Request) -> str:
     """The path below the prefix of this console."""
     path = request.url.path
-    return path.removeprefix(request.scope.get("root_path", "").rstrip("/"))
+    return path.removeprefix(root_of(request))
+
+
+def root_of(request: Request) -> str:
+    """The prefix of this console, without a slash at its end."""
+    found: str = request.scope.get("root_path", "").rstrip("/")
+    return found
 
 
 def back_to(request: Request, page: str, said: str = "") -> Response:
@@ -63,6 +81,5 @@ def back_to(request: Request, page: str, said: str = "") -> Response:
     Args:
         said: about that, for the page to show.
     """
-    root = request.scope.get("root_path", "").rstrip("/")
     more = f"?{urlencode({'said': said})}" if said else ""
-    return RedirectResponse(f"{root}/{page}{more}", 303)
+    return RedirectResponse(f"{root_of(request)}/{page}{more}", 303)

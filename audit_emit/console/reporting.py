@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,15 +15,17 @@ from audit_emit.console.access import Role
 from audit_emit.console.alerts import DAYS, MOST
 from audit_emit.console.jobs import run_report
 from audit_emit.console.rendering import back_to, rendered
-from audit_emit.console.requests import checked_form, console_of, demand, json_of
+from audit_emit.console.requests import (
+    Refused,
+    catalogue_of,
+    checked_form,
+    console_of,
+    demand,
+    json_of,
+)
 from audit_emit.console.threads import in_thread
 
-_WHAT = {
-    "html": "a page, to be printed, too",
-    "md": "Markdown",
-    "csv": "a table (CSV)",
-    "json": "JSON",
-}
+_ORDER = ("html", "md", "csv", "json")
 _DAYS = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 
 
@@ -55,7 +56,7 @@ async def alerts(request: Request) -> Response:
         most=MOST if cut else 0,
         said=visible(request.query_params.get("said", ""))[:500],
         can_be_kept=bool(console.events.trail.where),
-        title="Alerts",
+        page="alerts",
     )
 
 
@@ -88,9 +89,9 @@ async def ask(request: Request) -> Response:
 
 
 def _form(request: Request, said: str = "", status: int = 200) -> Response:
-    formats = [(name, _WHAT[name]) for name in sorted(FORMATS, key=list(_WHAT).index)]
+    formats = sorted(FORMATS, key=_ORDER.index)
     return rendered(
-        request, "report.html", status, formats=formats, said=visible(said)[:500], title="Report"
+        request, "report.html", status, page="report", formats=formats, said=visible(said)[:500]
     )
 
 
@@ -104,9 +105,9 @@ async def make(request: Request) -> Response:
     form = await checked_form(request)
     name, days = form.get("format", "html"), form.get("days", "30")
     if name not in FORMATS:
-        raise HTTPException(400, f"format: one of {', '.join(FORMATS)}")
+        raise Refused(400, "error.one_of", name="format", known=", ".join(FORMATS))
     if not _DAYS.fullmatch(days):
-        raise HTTPException(400, "days: a number from 1 to 9999")
+        raise Refused(400, "error.number", name="days", most=9999)
     console = console_of(request)
     words = ["--days", days, "--format", name]
     if form.get("anomalies") == "no":
@@ -116,7 +117,7 @@ async def make(request: Request) -> Response:
     )
     done = await in_thread(run_report, console.source.parts, console.source.keys, words)
     if done.body is None:
-        return _form(request, f"There is no report: {done.said}", 409)
+        return _form(request, catalogue_of(request).text("report.no_report", why=done.said), 409)
     return Response(
         done.body,
         media_type=f"{MEDIA[name]}; charset=utf-8",

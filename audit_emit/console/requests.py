@@ -10,9 +10,29 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from audit_emit.console.access import Identity, Role
+from audit_emit.console.messages import Catalogue, chosen, text
 from audit_emit.console.shared import Console
 
 _LARGEST_FORM = 10_000
+
+
+class Refused(HTTPException):
+    """What a page says instead of itself, in the language of who asks.
+
+    Args:
+        status: of HTTP.
+        name: of the text in the catalogue; ``values``: that stand in it.
+    """
+
+    def __init__(self, status: int, name: str, /, **values: object) -> None:
+        super().__init__(status, text(name, **values))
+        self.name = name
+        self.values = values
+
+
+def catalogue_of(request: Request) -> Catalogue:
+    """The texts in the language that who sent it likes best."""
+    return chosen(request.headers.get("accept-language", ""))
 
 
 def console_of(request: Request) -> Console:
@@ -40,8 +60,8 @@ def demand(request: Request, role: Role, *, whole: bool = False) -> Identity:
     identity = identity_of(request)
     if not identity.may(role, whole=whole):
         console_of(request).events.refused(identity.name, request.url.path)
-        needed = f"the role {role.name.lower()}"
-        raise HTTPException(403, f"this takes {needed}{' for all workspaces' if whole else ''}")
+        wanted = "error.role_whole" if whole else "error.role"
+        raise Refused(403, wanted, role=role.name.lower())
     return identity
 
 
@@ -58,7 +78,7 @@ async def checked_form(request: Request) -> dict[str, str]:
     async for part in request.stream():
         body += part
         if len(body) > _LARGEST_FORM:
-            raise HTTPException(413, "this form is too long")
+            raise Refused(413, "error.form_too_long")
     values: dict[str, list[str]] = {}
     if "application/x-www-form-urlencoded" in request.headers.get("content-type", ""):
         values = parse_qs(body.decode("utf-8", "replace"))
@@ -66,7 +86,7 @@ async def checked_form(request: Request) -> dict[str, str]:
     token = request.headers.get("x-csrf-token") or form.get("token", "")
     from_browser = "origin" in request.headers or "sec-fetch-site" in request.headers
     if from_browser and not hmac.compare_digest(token.encode(), request.state.token.encode()):
-        raise HTTPException(403, "the page is too old; load it again")
+        raise Refused(403, "error.page_too_old")
     return form
 
 

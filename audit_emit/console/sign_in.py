@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any, NamedTuple
 
+from audit_emit.console.messages import text
 from audit_emit.console.provider import Provider, Question, checked
 from audit_emit.errors import SignInError
 
@@ -92,11 +93,17 @@ class SignIn:
             if path == "/callback":
                 return self._ended(query, headers, known)
         except SignInError as error:
-            return Answer(403, [self._no_cookie(ASKED)], f"not signed in: {error}\n", refused=True)
+            return Answer(
+                403,
+                [self._no_cookie(ASKED)],
+                text("sign_in.not_signed_in", why=error) + "\n",
+                refused=True,
+            )
         self._sign_out(headers)
         gone = [self._no_cookie(SESSION), (b"content-type", b"text/html; charset=utf-8")]
         again = escape(f"{self._url}/login", quote=True)
-        return Answer(200, gone, f'<!doctype html><p>Signed out. <a href="{again}">Sign in</a>\n')
+        said, link = map(escape, (text("sign_in.signed_out"), text("sign_in.again")))
+        return Answer(200, gone, f'<!doctype html><p>{said} <a href="{again}">{link}</a>\n')
 
     def _begun(self, after: str) -> Answer:
         asked = Question(*(secrets.token_urlsafe(32) for _ in range(3)))
@@ -108,15 +115,15 @@ class SignIn:
     def _ended(self, query: Mapping[str, str], headers: Mapping[str, str], known: Any) -> Answer:
         kept = self._opened(_cookie(headers, ASKED), "asked")
         if not kept:
-            raise SignInError("this browser did not ask for it, or too long ago")
+            raise SignInError(text("sign_in.not_asked"))
         asked = Question(*(str(kept[one]) for one in Question._fields))
         if not hmac.compare_digest(query.get("state", "").encode(), asked.state.encode()):
-            raise SignInError("this is the answer to something else")
+            raise SignInError(text("sign_in.other_answer"))
         if not query.get("code"):
-            raise SignInError("the provider says no")
+            raise SignInError(text("sign_in.refused"))
         name = self._provider.user(asked, query["code"], f"{self._url}/callback")
         if not known(name):
-            raise SignInError("that is no user of this console")
+            raise SignInError(text("sign_in.no_user"))
         kept_as = {"name": name, "id": secrets.token_urlsafe(16)}
         session = self._sealed(kept_as, "session", SESSION_SECONDS)
         where = f"{self._url}{kept['next']}".encode("ascii", "ignore")
@@ -134,13 +141,13 @@ class SignIn:
                 self._signed_out = {**going_on, found["id"]: found["until"]}
 
     def _sealed(self, what: Mapping[str, str], purpose: str, seconds: int) -> str:
-        text = json.dumps({**what, "until": int(time.time()) + seconds}).encode()
-        data = base64.urlsafe_b64encode(text).decode().rstrip("=")
+        plain = json.dumps({**what, "until": int(time.time()) + seconds}).encode()
+        data = base64.urlsafe_b64encode(plain).decode().rstrip("=")
         return f"{data}.{self._signature(data, purpose)}"
 
-    def _opened(self, text: str, purpose: str) -> dict[str, Any] | None:
-        data, _, signature = text.partition(".")
-        if not data or len(text) > _LONGEST:
+    def _opened(self, sealed: str, purpose: str) -> dict[str, Any] | None:
+        data, _, signature = sealed.partition(".")
+        if not data or len(sealed) > _LONGEST:
             return None
         if not hmac.compare_digest(signature.encode(), self._signature(data, purpose).encode()):
             return None
@@ -157,8 +164,8 @@ class SignIn:
         # Lax: the provider leads back here, and a stricter cookie would stay away then.
         path = "/" + self._url.partition("://")[2].partition("/")[2]
         secure = "; Secure" if self._url.startswith("https:") else ""
-        text = f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-        return b"set-cookie", text.encode("latin-1", "ignore")
+        made = f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+        return b"set-cookie", made.encode("latin-1", "ignore")
 
     def _no_cookie(self, name: str) -> tuple[bytes, bytes]:
         return self._cookie(name, "", 0)

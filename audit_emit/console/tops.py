@@ -41,7 +41,7 @@ class Tops(NamedTuple):
         records: that were counted.
         cut: there are more, older ones.
         first, last: ``ts`` of the oldest and the newest of them; empty without records.
-        lists: title and values, the most frequent first.
+        lists: name of its title in the catalogue and values, the most frequent first.
     """
 
     records: int
@@ -87,10 +87,10 @@ def tops_of(lines: Iterable[bytes], given: Filters, most: int = LOOKED_AT) -> To
             [_top(name, value, count, given) for value, count in counted[name].most_common(SHOWN)],
         )
         for title, name in (
-            ("Types", "type"),
-            ("Actors", "actor"),
-            ("Targets", "target"),
-            ("Workspaces", "workspace"),
+            ("types", "type"),
+            ("actors", "actor"),
+            ("targets", "target"),
+            ("workspaces", "workspace"),
         )
     ]
     shown = [(title, found) for title, found in lists if found]

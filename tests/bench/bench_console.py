@@ -37,7 +37,10 @@ from audit_emit.console.source import Source
 ROWS_SECONDS, QUERY_RATIO, DEEP_RATIO, BROWSER, TAIL_SECONDS, LOAD_KB, WHEEL_KB = (
     0.1, 1.1, 2.0, 50_000, 1.0, 100, 400,
 )  # fmt: skip
-FIRST_LOAD = ("/", "/static/console.css", "/static/console.js", "/events/histogram.svg")
+FIRST_LOAD = (
+    *("/", "/static/console.css", "/static/console.js", "/static/over_time.js", "/messages.js"),
+    "/events/histogram.svg?links=1",
+)
 
 
 def measure(directory: Path, *, quick: bool) -> list[Figure]:

@@ -29,6 +29,7 @@ PATHS = [
     "/event/00d1c0ffee00beef:5",
     "/actor/u-17",
     "/top",
+    "/over-time",
     "/alerts",
     "/report",
     "/integrity",
@@ -143,6 +144,42 @@ def test_the_keyboard_leads_to_filters_and_records(page: Page, served: Served) -
     expect(page.get_by_role("heading", level=1)).to_have_text("profile.updated")
 
 
+def test_a_bar_leads_to_its_records_by_the_keyboard_and_by_a_click(
+    page: Page, served: Served
+) -> None:
+    page.goto(served.address)
+    bars = page.locator("#over-time svg a")
+    expect(bars.last).to_be_attached()
+    assert page.locator('#over-time svg a[tabindex="0"]').count() == 1
+    bars.last.focus()
+    page.keyboard.press("ArrowLeft")
+    told = page.locator("#over-time figcaption")
+    expect(told).to_contain_text(re.compile(r"^\d+: 2026-05-19 20:00:\d\d"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Since")).to_have_value(re.compile("^2026-05-19T20:00:"))
+    page.go_back()
+    bars.first.click()
+    expect(page.get_by_label("Until")).to_have_value(re.compile("^2026-05-19T20:00:"))
+    count = int(re.sub(r"\D", "", page.get_by_text("records shown").inner_text().partition(" ")[0]))
+    assert count == page.locator("#events tbody tr").count() > 0
+
+
+def test_dragging_over_bars_asks_for_their_time(page: Page, served: Served) -> None:
+    page.goto(f"{served.address}/?type=*")
+    bars = page.locator("#over-time svg a .hit")
+    expect(bars.last).to_be_attached()
+    first, last = bars.first.bounding_box(), bars.last.bounding_box()
+    assert first is not None
+    assert last is not None
+    page.mouse.move(first["x"] + 2, first["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 1, last["y"] + 40, steps=4)
+    page.mouse.up()
+    expect(page.get_by_label("Since")).not_to_have_value("")
+    expect(page.get_by_label("Type")).to_have_value("*")
+    expect(page.get_by_text("19 records shown")).to_be_visible()
+
+
 def test_hostile_records_run_nothing(page: Page, tmp_path: Path) -> None:
     served = Served(hostile_log(tmp_path / "hostile"))
     page.on("dialog", lambda _: pytest.fail("a script of a record ran"))
@@ -161,6 +198,10 @@ def test_without_javascript_it_works(browser: Any, served: Served) -> None:
     page.get_by_label("Type").fill("secret.*")
     page.get_by_role("button", name="Search").click()
     expect(page.get_by_text("5 records shown")).to_be_visible()
+    page.locator("#over-time img").click()
+    page.locator("figure svg a").first.click()
+    expect(page.get_by_label("Type")).to_have_value("secret.*")
+    expect(page.get_by_label("Since")).not_to_have_value("")
     page.locator("#events tbody a").first.click()
     expect(page.get_by_role("heading", name="Evidence")).to_be_visible()
     context.close()

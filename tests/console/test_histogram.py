@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree as ET
-
-from audit_emit.console.histogram import BARS, picture
+from audit_emit._facade.records import ns_of
+from audit_emit.console.filters import Filters
+from audit_emit.console.histogram import BARS, Histogram, histogram_of
 
 SECOND = 10**9
 BEGIN = 1_779_220_800 * SECOND
 
 
-def bars(svg: bytes) -> list[ET.Element]:
-    return list(ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}rect"))
+def found(*times: int, cut: bool = False, **given: str) -> Histogram:
+    return histogram_of(times, Filters(given), cut=cut)
 
 
-def test_each_bar_says_how_many_there_are() -> None:
-    found = bars(picture([BEGIN + at * SECOND for at in (0, 0, 0, 59)], cut=False))
-    titles = ["".join(one.itertext()) for one in found]
-    assert titles == ["3 from 2026-05-19T20:00:00Z", "1 from 2026-05-19T20:00:58Z"]
+def test_each_bar_is_a_while_of_a_round_length_with_its_records() -> None:
+    bars = found(*(BEGIN + at * SECOND for at in (0, 1, 1, 119))).bars
+    assert [(one.begin, one.end, one.records) for one in bars] == [
+        ("2026-05-19T20:00:00.000Z", "2026-05-19T20:00:02.000Z", 3),
+        ("2026-05-19T20:01:58.000Z", "2026-05-19T20:02:00.000Z", 1),
+    ]
 
 
-def test_there_are_no_more_bars_than_have_room() -> None:
-    assert len(bars(picture([BEGIN + at * SECOND for at in range(60)], cut=False))) <= BARS
+def test_a_bar_is_a_question_with_the_filters_that_were_given() -> None:
+    (bar,) = found(BEGIN, actor="u-17", since="7d").bars
+    query = "actor=u-17&since=2026-05-19T20%3A00%3A00.000Z&until=2026-05-19T20%3A00%3A00.001Z"
+    assert bar.query == query
 
 
-def test_without_records_it_says_so() -> None:
-    assert b"no records" in picture([], cut=False)
+def test_there_are_no_more_bars_than_have_room_whatever_the_time() -> None:
+    for last in (0, 1, 59, 60, 3600, 86400, 10**9, 253_402_300_799):
+        whole = found(*(at * last * SECOND // 999 for at in range(1000)))
+        assert 0 < len(whole.bars) <= BARS
+        assert sum(one.records for one in whole.bars) == whole.records == 1000
+        assert all(0 <= one.x < 960 and one.y >= 0 for one in whole.bars)
 
 
-def test_records_of_one_moment_are_one_bar() -> None:
-    assert len(bars(picture([BEGIN] * 3, cut=True))) == 1
+def test_times_at_the_ends_of_the_calendar_are_times_still() -> None:
+    whole = found(*map(ns_of, ("0001-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z")))
+    assert (whole.first, whole.last) == ("1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z")
+
+
+def test_without_records_there_is_no_bar() -> None:
+    assert found().bars == []

@@ -37,7 +37,7 @@ PAGES = [
         "/settings",
         "/help",
     ),
-    *("/event/00d1c0ffee00beef:5", "/actor/u-17", "/target/STRIPE_LIVE_KEY", "/top"),
+    *("/event/00d1c0ffee00beef:5", "/actor/u-17", "/target/STRIPE_LIVE_KEY", "/top", "/over-time"),
 ]
 
 
@@ -207,6 +207,17 @@ def test_of_what_is_not_there_the_page_says_so(log: Path) -> None:
     assert "No record by this actor" in client(console(log)).get("/actor/nobody").text
 
 
+def test_each_while_leads_to_its_records(log: Path) -> None:
+    asked = client(console(log))
+    text = asked.get("/over-time?type=secret.*").text
+    links = [one for one in Links(text).links if "since=" in one]
+    rows = re.findall(r'<td class="number">(\d+)</td>', text)
+    assert len(links) == 2 * len(rows) > 2  # a bar and a row each
+    found = [asked.get(link).text.count('<td class="time">') for link in links[: len(rows)]]
+    assert sorted(found) == sorted(map(int, rows))
+    assert sum(found) == 5
+
+
 def test_top_lists_lead_to_their_records(log: Path) -> None:
     asked = client(console(log))
     links = [one for one in Links(asked.get("/top?type=secret.*").text).links if "?" in one]
@@ -247,7 +258,11 @@ class TestWorkspaces:
             "/api/audit/events?workspace=acme",
             "/export?format=jsonl&workspace=acme",
             "/export?format=csv",
-            "/events/histogram.svg?workspace=acme",
+            "/events/histogram.svg?links=1&workspace=acme",
+            "/over-time?workspace=acme",
+            "/top?workspace=acme",
+            "/actor/u-17",
+            "/target/STRIPE_LIVE_KEY?workspace=acme",
         ],
     )
     def test_no_page_shows_another(self, ask: Callable[..., Any], path: str) -> None:
@@ -257,6 +272,8 @@ class TestWorkspaces:
         if "<html" in shown:
             shown = shown.partition("<tbody>")[2].partition("</tbody>")[0]
         assert not [text for text in ("acme", "req-0", "STRIPE", "019e41d2") if text in shown]
+        # Of a time, one bar is his own record's, and there is no other one.
+        assert "<rect" not in answer.text or "histogram.svg?links" not in path
 
     @pytest.mark.parametrize(
         "path", ["/event/00d1c0ffee00beef:5", "/event/019e41d2-f603-7000-8000-000000000005"]

@@ -1,4 +1,5 @@
 // "Check an attestation", on the page that verifies in the browser, with the key that is pinned there.
+import { t } from "../messages.js";
 import { visible } from "./sha256.js";
 
 const form = document.getElementById("attestation");
@@ -27,9 +28,9 @@ function listed(rows) {
 function show(found) {
   const { said: one } = found;
   only(found.ok
-    ? `Signed by the pinned key, and the log says the same: ${one.records} records, ${one.firstSeq} to ${one.lastSeq}.`
-    : `Not verified: ${found.why}.`, found.ok ? "good" : "bad");
-  listed(found.differences.map((each) => [each.member, `attested ${each.attested}; the log: ${each.log}`]));
+    ? t("attested", { records: one.records, first: one.firstSeq, last: one.lastSeq })
+    : t("not_verified", { why: found.why }), found.ok ? "good" : "bad");
+  listed(found.differences.map((each) => [each.member, t("attested_otherwise", each)]));
   if (found.ok) listed(Object.entries(one).map(([term, value]) => [term, typeof value === "string" ? value : JSON.stringify(value)]));
 }
 
@@ -37,17 +38,17 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const key = document.getElementById("verify").elements.namedItem("key").value.trim();
   const [file] = form.elements.namedItem("file").files;
-  if (!key) { only("Pin a verifier key above first.", "bad"); return; }
-  if (!globalThis.crypto?.subtle) { only("This browser computes hashes only on https and on localhost.", "bad"); return; }
-  if (!file || file.size > 65536) { only("Choose the file that audit-emit attest has written.", "bad"); return; }
-  only("Fetching…");
+  if (!key) { only(t("pin_first"), "bad"); return; }
+  if (!globalThis.crypto?.subtle) { only(t("no_hashes"), "bad"); return; }
+  if (!file || file.size > 65536) { only(t("choose_attestation"), "bad"); return; }
+  only(t("fetching"));
   const worker = new Worker(new URL("attestation_worker.js", import.meta.url), { type: "module" });
   worker.addEventListener("message", ({ data }) => {
-    if (data.records) only(`${data.records} records…`);
-    if (data.error) { only(`No verdict: ${data.error}`, "bad"); worker.terminate(); }
+    if (data.records) only(t("so_far", data));
+    if (data.error) { only(t("no_verdict", { why: data.error }), "bad"); worker.terminate(); }
     if (data.found) { show(data.found); worker.terminate(); }
   });
-  worker.addEventListener("error", () => only("The verifier cannot be loaded.", "bad"));
+  worker.addEventListener("error", () => only(t("not_loaded"), "bad"));
   const at = (path) => new URL(`${root}${path}`, location.href).href;
   worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), declared: at("/api/audit/events?type=audit.pruned&limit=1000"), key, text: await file.text() });
 });

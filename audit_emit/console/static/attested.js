@@ -1,5 +1,6 @@
 // Checks an attestation about records of a log (docs/attestation.md): its signature by a key that the
 // user pins, and every member of its predicate, computed again from the exact bytes of the log.
+import { t } from "../messages.js";
 import { encoded, hex, unbase64 } from "./sha256.js";
 import { fingerprint, joined, newestSigned, sha256, verifiedBy } from "./signatures.js";
 import { verify } from "./verifier.js";
@@ -24,13 +25,13 @@ export function parse(text) {
   let found = JSON.parse(text);
   found = found?.dsseEnvelope ?? found;
   const [signed] = found?.signatures ?? [];
-  if (found?.signatures?.length !== 1 || found.payloadType !== PAYLOAD) throw new Error("this is no attestation with one signature");
+  if (found?.signatures?.length !== 1 || found.payloadType !== PAYLOAD) throw new Error(t("no_attestation"));
   const payload = unbase64(found.payload);
   const statement = JSON.parse(utf8.decode(payload));
   const said = statement?.predicate;
-  if (statement?._type !== STATEMENT || statement.predicateType !== PREDICATE || typeof said !== "object") throw new Error("this attestation is not about records of a log");
+  if (statement?._type !== STATEMENT || statement.predicateType !== PREDICATE || typeof said !== "object") throw new Error(t("not_about"));
   const numbers = [said.firstSeq, said.lastSeq, said.checkpoint?.size];
-  if (!numbers.every(Number.isSafeInteger) || !(numbers[0] >= 1 && numbers[0] <= numbers[1] && numbers[1] <= numbers[2])) throw new Error("this attestation is malformed");
+  if (!numbers.every(Number.isSafeInteger) || !(numbers[0] >= 1 && numbers[0] <= numbers[1] && numbers[1] <= numbers[2])) throw new Error(t("bad_attestation"));
   return { payload, statement, said, keyId: signed.keyid ?? "", signature: unbase64(signed.sig) };
 }
 
@@ -92,7 +93,7 @@ class Tally {
     this.last = { ...link, ts: record.ts };
     this.records += 1;
     this.size += bytes.length + 1;
-    if (this.size > LARGEST) throw new Error("the records are too many for a browser; audit-emit verify-attestation checks them");
+    if (this.size > LARGEST) throw new Error(t("too_many"));
     this.parts.push(bytes.slice());
     const type = typeof record.event_type === "string" ? record.event_type : "";
     count(this.types, record.event_type);
@@ -161,7 +162,7 @@ function sorted(value) {
   if (value === null || typeof value !== "object") return value;
   return Object.fromEntries(Object.keys(value).sort().map((one) => [one, sorted(value[one])]));
 }
-const shown = (value) => (value === undefined ? "nothing" : JSON.stringify(sorted(value)));
+const shown = (value) => (value === undefined ? t("nothing") : JSON.stringify(sorted(value)));
 
 function* differences(said, found) {
   const flat = (one) => ({ ...one, ...Object.fromEntries(Object.entries(one.predicate).map(([key, value]) => [`predicate.${key}`, value])), predicate: undefined });
@@ -181,8 +182,8 @@ function* differences(said, found) {
 export async function check({ text, key, chunks, checkpoints, removals, progress }) {
   const found = parse(text);
   const answer = (why, more = []) => ({ ok: !why, why, said: found.said, differences: more });
-  if (found.keyId && found.keyId !== await fingerprint(key)) return answer(`it is signed by another key, ${found.keyId}`);
-  if (!await verifiedBy(key, pae(PAYLOAD, found.payload), found.signature)) return answer("it is not signed by the pinned key");
+  if (found.keyId && found.keyId !== await fingerprint(key)) return answer(t("by_other_key", { key: found.keyId }));
+  if (!await verifiedBy(key, pae(PAYLOAD, found.payload), found.signature)) return answer(t("not_by_pinned"));
   const { size } = found.said.checkpoint;
   const sizes = checkpoints.filter((one) => one?.head_seq === size);
   const tally = new Tally(found.said);
@@ -191,17 +192,17 @@ export async function check({ text, key, chunks, checkpoints, removals, progress
     sizes: [found.said.firstSeq - 1, found.said.lastSeq],
     each: (bytes, link) => tally.line(bytes, link),
   });
-  if (log.count) return answer(`the log does not hold: ${log.findings[0].kind}, record ${log.findings[0].seq}`);
+  if (log.count) return answer(t("log_does_not", log.findings[0]));
   const checkpoint = await newestSigned(key, sizes, log.chain, size);
-  if (!checkpoint) return answer(`the pinned key has signed no checkpoint of ${size} records`);
-  if (log.roots.get(size) !== checkpoint.root_hash) return answer(`the checkpoint of ${size} records does not fit the log`);
-  if (!tally.first) return answer("there are no such records");
+  if (!checkpoint) return answer(t("no_such_checkpoint", { size }));
+  if (log.roots.get(size) !== checkpoint.root_hash) return answer(t("does_not_fit", { size }));
+  if (!tally.first) return answer(t("no_such_records"));
   const digest = await tally.digest();
   for (const most of [MANY, FEW, 0]) {
     const statement = tally.statement(digest, log.roots, checkpoint, most);
     if (pae(PAYLOAD, encoded(ascii(statement))).length > MOST_SIGNED) continue;
     const different = [...differences(found.statement, statement)];
-    return answer(different.length ? "the log says otherwise" : "", different);
+    return answer(different.length ? t("says_otherwise") : "", different);
   }
-  return answer("the statement would be longer than what is signed");
+  return answer(t("too_long"));
 }

@@ -1,5 +1,8 @@
 // Keyboard, live tail and progress. Every page works without this file. Values are set as text,
 // never as markup.
+import { t } from "../messages.js";
+import "./over_time.js";
+
 const root = document.body.dataset.root;
 const MOST = 500;
 
@@ -57,19 +60,19 @@ if (button && table) {
     source?.close();
     source = null;
     button.setAttribute("aria-pressed", "false");
-    button.textContent = "Live tail";
+    button.textContent = t("tail");
     state.textContent = text;
   };
   button.hidden = false;
   button.addEventListener("click", () => {
-    if (source) { stop(`Paused after ${count} records`); return; }
+    if (source) { stop(t("paused", { count })); return; }
     count = 0;
     source = new EventSource(stream);
     button.setAttribute("aria-pressed", "true");
-    button.textContent = "Pause";
-    state.textContent = "Connecting…";
+    button.textContent = t("pause");
+    state.textContent = t("connecting");
     source.addEventListener("open", () => {
-      state.textContent = count ? `${count} new` : "Waiting for records…";
+      state.textContent = count ? t("new", { count }) : t("waiting");
     });
     source.addEventListener("message", (event) => {
       const body = table.tBodies[0];
@@ -77,10 +80,10 @@ if (button && table) {
       while (body.rows.length > MOST) body.lastElementChild.remove();
       stream.searchParams.set("after", event.lastEventId);
       count += 1;
-      state.textContent = `${count} new`;
+      state.textContent = t("new", { count });
     });
-    source.addEventListener("lost", () => stop("The log was cut or cannot be read; load the page again"));
-    source.addEventListener("error", () => { if (source) state.textContent = "Connecting again…"; });
+    source.addEventListener("lost", () => stop(t("lost")));
+    source.addEventListener("error", () => { if (source) state.textContent = t("connecting_again"); });
   });
 }
 

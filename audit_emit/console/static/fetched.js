@@ -1,7 +1,9 @@
 // What the workers fetch: the bytes of the log, and its checkpoints.
+import { t } from "../messages.js";
+
 export async function* chunksOf(url) {
   const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  if (!answer.ok) throw new Error(t("answered", { status: answer.status }));
   const reader = answer.body.getReader();
   for (;;) {
     const { done, value } = await reader.read();
@@ -12,7 +14,7 @@ export async function* chunksOf(url) {
 
 export async function linesOf(url) {
   const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  if (!answer.ok) throw new Error(t("answered", { status: answer.status }));
   return (await answer.json()).checkpoints;
 }
 
@@ -21,7 +23,7 @@ export async function linesOf(url) {
 // nothing: the verifier judges them as the log has them.
 export async function declaredIn(url) {
   const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  if (!answer.ok) throw new Error(t("answered", { status: answer.status }));
   const records = ((await answer.json()).records ?? []).reverse();
   const of = (type) => records.filter((one) => one?.event_type === type && one.fields !== null && typeof one.fields === "object");
   return {

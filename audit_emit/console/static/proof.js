@@ -1,5 +1,6 @@
 // Checks the proof that a record is in a log (docs/wire-format.md, section 8; RFC 9162, section 2.1.3),
 // with the key that the user pins, and without the log.
+import { t } from "../messages.js";
 import { encoded, hex, leafOf, nodeOf, unhex } from "./sha256.js";
 import { signedBy } from "./signatures.js";
 import { LINK } from "./removed.js";
@@ -27,23 +28,23 @@ const TIME = /^[0-9]{4}-[0-9T:.-]{1,40}Z$/;
 // { ok, said, record }: whether a proof file holds, in words.
 export async function proved(text, key) {
   let found;
-  try { found = JSON.parse(text); } catch { throw new Error("this is no proof file"); }
+  try { found = JSON.parse(text); } catch { throw new Error(t("no_proof_file")); }
   const { v, record, leaf_index: index, tree_size: size, inclusion_proof: path, checkpoint } = found ?? {};
   const sound = v === 1 && typeof record === "string" && Number.isSafeInteger(index) && Number.isSafeInteger(size) &&
     index >= 0 && index < size && Array.isArray(path) && path.length <= LONGEST_PATH && path.every((one) => typeof one === "string" && DIGEST.test(one)) &&
     typeof checkpoint === "object" && checkpoint !== null;
-  if (!sound) throw new Error("this is no proof file");
+  if (!sound) throw new Error(t("no_proof_file"));
   const link = LINK.exec(record.slice(-240));
-  const at = TIME.test(checkpoint.at) ? ` The checkpoint says ${checkpoint.at}; that time is not checked here.` : "";
+  const at = TIME.test(checkpoint.at) ? ` ${t("proof_time", { at: checkpoint.at })}` : "";
   const answer = (why) => ({
     ok: !why, record,
-    said: why ? `Not proved: ${why}.` : `Record ${index + 1} of chain ${link[1]} is in the log that the pinned key signed.${at}`,
+    said: why ? t("not_proved", { why: t(why) }) : `${t("proved", { seq: index + 1, chain: link[1] })}${at}`,
   });
-  if (!link || record.includes("\n") || Number(link[2]) !== index + 1) return answer("the record is not the one of this place");
+  if (!link || record.includes("\n") || Number(link[2]) !== index + 1) return answer("not_of_place");
   const leaf = leafOf(encoded(record));
-  if (hex(leaf) !== link[4]) return answer("the record does not have the hash that it states");
-  if (checkpoint.chain !== link[1] || checkpoint.head_seq !== size) return answer("the checkpoint is of another log, or of another size");
-  if (rootOf(leaf, index, size, path) !== checkpoint.root_hash) return answer("the record is not in the tree of the checkpoint");
+  if (hex(leaf) !== link[4]) return answer("other_hash");
+  if (checkpoint.chain !== link[1] || checkpoint.head_seq !== size) return answer("other_checkpoint");
+  if (rootOf(leaf, index, size, path) !== checkpoint.root_hash) return answer("not_in_tree");
   let signed = false;
   try { signed = await signedBy(key, checkpoint); } catch { /* what cannot be read is no signature */ }
   return answer(signed ? "" : "the pinned key did not sign the checkpoint");

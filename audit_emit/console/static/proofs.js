@@ -1,4 +1,5 @@
 // "Check a proof", on the page that verifies in the browser: a file, or the record in the address.
+import { t } from "../messages.js";
 import { visible } from "./sha256.js";
 import { parseKey } from "./signatures.js";
 import { proved } from "./proof.js";
@@ -17,8 +18,8 @@ function said(text, kind = "") {
 
 async function check(text) {
   const key = document.getElementById("verify").elements.namedItem("key").value.trim();
-  if (!key) { said("Pin a verifier key above first.", "bad"); return; }
-  if (!globalThis.crypto?.subtle) { said("This browser computes hashes only on https and on localhost.", "bad"); return; }
+  if (!key) { said(t("pin_first"), "bad"); return; }
+  if (!globalThis.crypto?.subtle) { said(t("no_hashes"), "bad"); return; }
   try {
     const found = await proved(await text(), await parseKey(key));
     said(found.said, found.ok ? "good" : "bad");
@@ -26,19 +27,19 @@ async function check(text) {
     line.className = "raw";
     line.textContent = visible(found.record);
     out.append(line);
-  } catch (error) { said(`No verdict: ${error.message}`, "bad"); }
+  } catch (error) { said(t("no_verdict", { why: error.message }), "bad"); }
 }
 
 async function fetched() {
   const answer = await fetch(`${root}/event/${encodeURIComponent(chain)}/${encodeURIComponent(seq)}/proof`);
-  if (!answer.ok) throw new Error(`the server has no proof of this record (${answer.status}): no checkpoint covers it yet?`);
+  if (!answer.ok) throw new Error(t("no_proof", { status: answer.status }));
   return answer.text();
 }
 
 const [file, button] = [form.elements.namedItem("file"), form.querySelector("button")];
 if (chain && seq) {
   file.required = false;
-  button.textContent = `Check record ${seq}, or a file`;
+  button.textContent = t("check_record", { seq });
 }
 form.addEventListener("submit", (event) => {
   event.preventDefault();

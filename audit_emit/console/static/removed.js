@@ -1,4 +1,5 @@
 // Records that were removed on purpose: audit.pruned (docs/wire-format.md, sections 6 and 7.7).
+import { t } from "../messages.js";
 import { encoded, hex, leafOf, nodeOf, unbase64, unhex } from "./sha256.js";
 import { idOf, keysOf, signedBy, verifiedBy } from "./signatures.js";
 
@@ -16,7 +17,7 @@ export class Tree {
     const tree = new Tree();
     tree.size = Number(size);
     for (let left = tree.size; left > 0; left = Math.floor(left / 2)) tree.levels.push(left % 2 ? unhex(roots.pop() ?? "") : null);
-    if (String(tree.size) !== size || roots.length || tree.levels.some((one) => one && one.length !== 32)) throw new Error("its frontier is malformed");
+    if (String(tree.size) !== size || roots.length || tree.levels.some((one) => one && one.length !== 32)) throw new Error(t("bad_frontier"));
     return tree;
   }
   add(leaf) {
@@ -39,7 +40,7 @@ function carriedBy(fields, chain) {
     const line = encoded(text);
     const link = LINK.exec(text.slice(-240));
     const seq = link ? Number(link[2]) : 0;
-    if (!link || link[1] !== chain || seq <= before || seq > fields.last_seq || hex(leafOf(line)) !== link[4]) throw new Error("it carries what is no removed record");
+    if (!link || link[1] !== chain || seq <= before || seq > fields.last_seq || hex(leafOf(line)) !== link[4]) throw new Error(t("bad_carried"));
     before = seq;
     return { seq, record: JSON.parse(text) };
   });
@@ -48,16 +49,16 @@ function carriedBy(fields, chain) {
 // What a record says about a removal; an error where it is malformed or contradicts itself.
 export function removalOf({ chain, seq, hash, ts, fields }) {
   const numbers = ["v", "first_seq", "last_seq", "records", "size"].map((name) => fields?.[name]);
-  if (!fields || Object.keys(fields).sort().join() !== ALL || !numbers.every(Number.isSafeInteger)) throw new Error("it is malformed");
+  if (!fields || Object.keys(fields).sort().join() !== ALL || !numbers.every(Number.isSafeInteger)) throw new Error(t("malformed"));
   const texts = [fields.origin, fields.reason, fields.sig_alg, fields.key_id, fields.signature, fields.frontier];
-  if (!Array.isArray(fields.carried) || fields.carried.length > CARRIED) throw new Error("it is malformed");
-  if ([...texts, ...fields.carried].some((one) => typeof one !== "string" || one.includes("\n"))) throw new Error("it is malformed");
-  if (![fields.last_hash, fields.root_hash, fields.head_hash].every((one) => typeof one === "string" && HASH.test(one))) throw new Error("it is malformed");
+  if (!Array.isArray(fields.carried) || fields.carried.length > CARRIED) throw new Error(t("malformed"));
+  if ([...texts, ...fields.carried].some((one) => typeof one !== "string" || one.includes("\n"))) throw new Error(t("malformed"));
+  if (![fields.last_hash, fields.root_hash, fields.head_hash].every((one) => typeof one === "string" && HASH.test(one))) throw new Error(t("malformed"));
   const [v, first, last, records, size] = numbers;
-  if (v !== 1 || first < 1 || first > last || last > size || size >= seq || records !== last - first + 1) throw new Error("its members contradict each other");
-  if (!fields.origin.endsWith(`/${chain}`)) throw new Error("it is about another chain");
+  if (v !== 1 || first < 1 || first > last || last > size || size >= seq || records !== last - first + 1) throw new Error(t("contradicts"));
+  if (!fields.origin.endsWith(`/${chain}`)) throw new Error(t("other_chain"));
   const tree = Tree.of(fields.frontier);
-  if (tree.size !== last) throw new Error("its members contradict each other");
+  if (tree.size !== last) throw new Error(t("contradicts"));
   const carried = carriedBy(fields, chain);
   const changes = carried.filter(({ record }) => record.event_type === "audit.key_rotated").map((one) => ({ seq: one.seq, fields: one.record.fields ?? {} }));
   return { chain, seq, hash, ts, fields, last, tree, changes };
@@ -97,14 +98,14 @@ export async function refused(record, known, checkpoints) {
   try { removal = removalOf(record); } catch (error) { return { why: error.message, state: "mismatch" }; }
   const { fields, chain } = removal;
   const state = await signedByOne(known, removal);
-  if (state === "mismatch") return { why: `key ${fields.key_id} did not sign it, or not while it was in use`, state };
+  if (state === "mismatch") return { why: t("key_did_not", { key: fields.key_id }), state };
   // The server gives the newest checkpoints only: of an older one that covers it nothing is known.
   const own = checkpoints.filter((one) => one?.chain === chain && Number.isSafeInteger(one.head_seq));
   if (state === "ok" && own.some((one) => one.head_seq <= fields.size)) {
     const covers = own.filter((one) => one.head_seq === fields.size && one.root_hash === fields.root_hash && one.head_hash === fields.head_hash);
     let good = false;
     for (const one of covers) for (const { key } of known) good ||= await signedBy(key, one).catch(() => false);
-    if (!good) return { why: `checkpoint ${fields.size}, under which it was made, is not there`, state: "mismatch" };
+    if (!good) return { why: t("checkpoint_gone", { size: fields.size }), state: "mismatch" };
   }
   return { why: "", state };
 }

@@ -1,5 +1,6 @@
 // Keys that a user pins, what they signed, and which keys took their place (docs/wire-format.md,
 // section 6). Nothing that the server says of a key is believed.
+import { t } from "../messages.js";
 import { base64, encoded, hex, unbase64, unhex } from "./sha256.js";
 
 export const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -20,11 +21,11 @@ export async function idOf(name, key) {
 // A C2SP verifier key: name, id, public key.
 export async function parseKey(text) {
   const found = /^([!-*,-~]{1,255})\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text.trim());
-  if (!found) throw new Error("this is no verifier key (name+id+base64)");
+  if (!found) throw new Error(t("no_key"));
   const data = unbase64(found[3]);
-  if (data.length !== 33 || data[0] !== 1) throw new Error("this is no verifier key of Ed25519");
+  if (data.length !== 33 || data[0] !== 1) throw new Error(t("no_ed25519"));
   const id = await idOf(found[1], data.subarray(1));
-  if (id !== found[2]) throw new Error("the id of this verifier key is not its own");
+  if (id !== found[2]) throw new Error(t("other_id"));
   return { name: found[1], id, public: data.subarray(1) };
 }
 
@@ -71,12 +72,12 @@ async function handedOver(key, chain, fields, roots, floor) {
   const second = "size" in fields || "root_hash" in fields;
   const values = [...MEMBERS.map((name) => fields[name]), ...(second ? [fields.size, fields.root_hash] : [])];
   const text = [`audit_emit change of key, version ${second ? 2 : 1}`, ...values].map((one) => `${one}\n`).join("");
-  if (values.some((one) => String(one).includes("\n"))) throw new Error("it is malformed");
-  if (!await verifiedBy(key, encoded(text), unbase64(fields.signature))) throw new Error("the key that it replaces did not sign it");
-  if (second && fields.size > floor && roots.get(fields.size) !== fields.root_hash) throw new Error("it was made for another tree");
-  if (fields.new_alg !== "ed25519") throw new Error("the new key is shared (HMAC): give that one to audit-emit verify");
+  if (values.some((one) => String(one).includes("\n"))) throw new Error(t("malformed"));
+  if (!await verifiedBy(key, encoded(text), unbase64(fields.signature))) throw new Error(t("old_did_not"));
+  if (second && fields.size > floor && roots.get(fields.size) !== fields.root_hash) throw new Error(t("other_tree"));
+  if (fields.new_alg !== "ed25519") throw new Error(t("shared_key"));
   const next = await parseKey(fields.new_key);
-  if (next.name !== origin || next.id !== fields.new_key_id) throw new Error("it names another key than it says");
+  if (next.name !== origin || next.id !== fields.new_key_id) throw new Error(t("other_key"));
   return next;
 }
 
@@ -92,7 +93,7 @@ export async function keysOf(key, chain, changes, roots, found, floor = 0) {
       newest.until = seq;
       known.push({ key: next, from: seq, until: Infinity });
     } catch (error) {
-      found("checkpoint-signature-mismatch", seq, "", "", `a change of key was not followed: ${error.message}`);
+      found("checkpoint-signature-mismatch", seq, "", "", t("not_followed", { why: error.message }));
     }
   }
   return known;
@@ -103,7 +104,7 @@ export async function newestOf(known, checkpoints, chain, found) {
   let newest = null;
   for (const { key, from, until } of known) {
     const late = until === Infinity ? null : await newestSigned(key, checkpoints.filter((one) => one?.head_seq >= until), chain, Number.MAX_SAFE_INTEGER);
-    if (late) found("checkpoint-signature-mismatch", late.head_seq, "", "", `key ${key.id} signed it after it was replaced`);
+    if (late) found("checkpoint-signature-mismatch", late.head_seq, "", "", t("signed_late", { key: key.id }));
     const own = await newestSigned(key, checkpoints.filter((one) => one?.head_seq >= from && one.head_seq < until), chain, Number.MAX_SAFE_INTEGER);
     if (own && (!newest || own.head_seq > newest.head_seq)) newest = own;
   }

@@ -1,6 +1,7 @@
 // Verifies a log from its exact bytes: every hash, every link, the Merkle root that a checkpoint
 // signs, the signature by a key that the user pins, and that the log extends what was seen before.
 // docs/wire-format.md, sections 2, 6 and 7. It trusts nothing that the server says of the log.
+import { t } from "../messages.js";
 import { hashed, hex, leafOf } from "./sha256.js";
 import { keysOf, newestOf } from "./signatures.js";
 import { LINK, refused, startOf, Tree } from "./removed.js";
@@ -80,11 +81,11 @@ class Follower {
   line(line) {
     const { found } = this;
     this.number += 1;
-    if (line.torn) { found("torn-tail", this.last, "", "", `${line.torn} bytes at the end without a newline`); return; }
+    if (line.torn) { found("torn-tail", this.last, "", "", t("torn", { bytes: line.torn })); return; }
     const link = LINK.exec(latin.decode(line.subarray(Math.max(0, line.length - LINK_MOST))));
-    if (!link) { found("malformed-line", this.last + 1, "", "", `line ${this.number} is in no chain`); return; }
+    if (!link) { found("malformed-line", this.last + 1, "", "", t("no_chain", { line: this.number })); return; }
     const seq = Number(link[2]);
-    if (!Number.isSafeInteger(seq)) { found("malformed-line", this.last + 1, "", link[2], `line ${this.number} has a number that no log reaches`); return; }
+    if (!Number.isSafeInteger(seq)) { found("malformed-line", this.last + 1, "", link[2], t("no_number", { line: this.number })); return; }
     if (!this.chain) this.begin(link, seq);
     this.placed(link, seq);
     this.last = seq;
@@ -110,7 +111,7 @@ class Follower {
     [this.last, this.hash] = [seq - 1, link[3]];
     if (this.start) return;
     this.whole = false;
-    this.found("missing-segment", 1, "1", link[2], "the log does not begin with its first record");
+    this.found("missing-segment", 1, "1", link[2], t("begins_late"));
   }
   placed(link, seq) {
     const { found } = this;
@@ -133,7 +134,7 @@ class Follower {
     if (this.start && seq <= this.start.last) {
       if (seq < this.start.last) return;
       this.tree = this.start.tree;
-      if (this.hash !== this.start.fields.last_hash) this.found("checkpoint-root-mismatch", seq, this.start.fields.last_hash, this.hash, "the last of the removed records is another one");
+      if (this.hash !== this.start.fields.last_hash) this.found("checkpoint-root-mismatch", seq, this.start.fields.last_hash, this.hash, t("other_last"));
     } else this.tree.add(leaf);
     if (this.whole && this.sizes.has(seq)) this.roots.set(seq, this.root());
   }
@@ -144,15 +145,14 @@ async function removedOf({ start, declared }, known, key, checkpoints, found) {
   let pruned = null, state = "";
   for (const record of declared.filter((one) => one.kind === "removal")) {
     const judged = await refused(record, known, checkpoints);
-    if (judged.why) found("checkpoint-signature-mismatch", record.seq, "", "", `a removal of records: ${judged.why}`);
+    if (judged.why) found("checkpoint-signature-mismatch", record.seq, "", "", t("bad_removal", judged));
     const is = start && record.seq === start.seq && record.hash === start.hash && JSON.stringify(record.fields) === JSON.stringify(start.fields);
     if (!is) continue;
     state = judged.state;
     pruned = { last: start.last, seq: start.seq, ts: String(record.ts), reason: start.fields.reason, checked: state === "ok" };
   }
   if (start && !(pruned && (state === "ok" || !key))) {
-    const why = pruned ? "no trusted key signed" : "nothing declares";
-    found("missing-segment", 1, "1", String(start.last + 1), `records 1 to ${start.last} are gone, and ${why} their removal`);
+        found("missing-segment", 1, "1", String(start.last + 1), t(pruned ? "gone_unsigned" : "gone_undeclared", start));
     return null;
   }
   return pruned;
@@ -161,10 +161,10 @@ async function removedOf({ start, declared }, known, key, checkpoints, found) {
 async function signedOf(log, known, checkpoints, found) {
   const newest = await newestOf(known, checkpoints, log.chain, found);
   const floor = log.start?.last ?? 0;
-  if (!newest) found("not-anchored", log.last, "", "", "no checkpoint is signed by the pinned key");
-  else if (newest.head_seq > log.last) found("truncated", newest.head_seq, String(newest.head_seq), String(log.last), "more was signed than is there");
-  else if (!log.whole) found("not-anchored", log.first, "1", String(log.first), "the log begins later: its root cannot be computed");
-  else if (newest.head_seq < floor) found("not-anchored", log.last, "", "", "what is signed was removed, and nothing that is left");
+  if (!newest) found("not-anchored", log.last, "", "", t("no_checkpoint"));
+  else if (newest.head_seq > log.last) found("truncated", newest.head_seq, String(newest.head_seq), String(log.last), t("more_signed"));
+  else if (!log.whole) found("not-anchored", log.first, "1", String(log.first), t("no_root"));
+  else if (newest.head_seq < floor) found("not-anchored", log.last, "", "", t("signed_is_gone"));
   else if (log.roots.get(newest.head_seq) !== newest.root_hash) found("checkpoint-root-mismatch", newest.head_seq, newest.root_hash, log.roots.get(newest.head_seq) ?? "");
   else return { seq: newest.head_seq, at: newest.at, origin: newest.origin, unsigned: log.last - newest.head_seq, changes: known.length - 1 };
   return null;
@@ -175,16 +175,16 @@ async function signedOf(log, known, checkpoints, found) {
 function extensionOf(log, remembered, pruned, found) {
   if (!remembered) return null;
   if (remembered.chain !== log.chain) {
-    found("chain-id-mismatch", remembered.size, remembered.chain, log.chain, "this browser saw another log here before");
+    found("chain-id-mismatch", remembered.size, remembered.chain, log.chain, t("another_log"));
     return false;
   }
   if (log.start && remembered.size < log.start.last) {
     if (pruned?.checked) return null;
-    found("missing-segment", remembered.size, remembered.root, "", "what this browser saw before is gone, and no key that was checked says that it was removed");
+    found("missing-segment", remembered.size, remembered.root, "", t("seen_is_gone"));
     return false;
   }
   if (log.last >= remembered.size && log.roots.get(remembered.size) === remembered.root) return true;
-  found("truncated", remembered.size, remembered.root, log.roots.get(remembered.size) ?? "", "the log no longer extends what this browser saw before");
+  found("truncated", remembered.size, remembered.root, log.roots.get(remembered.size) ?? "", t("not_extended"));
   return false;
 }
 
@@ -217,7 +217,7 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
     if (log.records >= told + TOLD_EVERY) { told = log.records; progress(told); }
   }
   progress(log.records);
-  if (!log.chain) found("nothing-found", 0, "", "", "there is no record");
+  if (!log.chain) found("nothing-found", 0, "", "", t("no_record"));
   const changes = [...log.start?.changes ?? [], ...log.declared.filter((one) => one.kind === "change")];
   const known = key ? await keysOf(key, log.chain, changes, log.roots, found, log.start?.last ?? 0) : [];
   const pruned = await removedOf(log, known, key, checkpoints, found);

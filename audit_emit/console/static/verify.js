@@ -1,4 +1,5 @@
 // The page "Verify in your browser": the key is pinned here, and what was seen is remembered here.
+import { t } from "../messages.js";
 import { visible } from "./sha256.js";
 
 const form = document.getElementById("verify");
@@ -18,8 +19,8 @@ function listed(findings) {
   const list = document.createElement("ul");
   for (const one of findings) {
     const item = document.createElement("li");
-    const parts = [one.kind, `record ${one.seq}`, one.note];
-    if (one.expected || one.actual) parts.push(`expected ${one.expected || "nothing"}, found ${one.actual || "nothing"}`);
+    const parts = [one.kind, t("record", { seq: one.seq }), one.note];
+    if (one.expected || one.actual) parts.push(t("expected", { expected: one.expected || t("nothing"), actual: one.actual || t("nothing") }));
     item.textContent = visible(parts.filter(Boolean).join("; "));
     list.append(item);
   }
@@ -29,19 +30,18 @@ function listed(findings) {
 function show(found, seconds) {
   const bad = found.count > 0;
   const signed = found.signed
-    ? `Signed by ${found.signed.changes ? "the key that the pinned one was replaced by" : "the pinned key"} up to record ${found.signed.seq}; ${found.signed.unsigned} after that.`
-    : "No signature was checked: pin a verifier key above.";
-  const before = found.extends === null ? "" : found.extends ? " It extends what this browser saw before." : "";
-  said(bad ? `The log does not hold: ${found.count} findings.` : `The log holds. ${signed}${before}`, bad ? "bad" : found.signed ? "good" : "unsure");
+    ? t(found.signed.changes ? "signed_by_later" : "signed_by_pinned", found.signed)
+    : t("not_signed_pin");
+  const before = found.extends ? ` ${t("extends")}` : "";
+  said(bad ? t("does_not_hold", found) : `${t("holds")} ${signed}${before}`, bad ? "bad" : found.signed ? "good" : "unsure");
   if (bad) out.append(listed(found.findings));
   const line = document.createElement("p");
   if (found.pruned) {
-    const { last, seq, ts, reason, checked } = found.pruned;
     const gone = document.createElement("p");
-    gone.textContent = visible(`Records 1 to ${last} were removed, as record ${seq} of ${ts} says (${reason}); ${checked ? "a key that is trusted here signed that" : "its signature was not checked"}.`);
+    gone.textContent = visible(`${t("removed", found.pruned)} ${t(found.pruned.checked ? "removed_signed" : "removed_unchecked")}`);
     out.append(gone);
   }
-  line.textContent = `${found.records} records of chain ${found.chain || "(none)"}, ${found.first} to ${found.last}, in ${seconds.toFixed(1)} s. Last hash ${found.hash}. Root ${found.root || "not computed"}.`;
+  line.textContent = t("extent", { ...found, chain: found.chain || t("none"), seconds: seconds.toFixed(1), root: found.root || t("not_computed") });
   out.append(line);
   if (!bad && found.root) localStorage.setItem(SEEN, JSON.stringify({ chain: found.chain, size: found.last, root: found.root }));
 }
@@ -51,23 +51,23 @@ field.value = localStorage.getItem(PINNED) ?? "";
 
 document.getElementById("forget").addEventListener("click", () => {
   localStorage.removeItem(SEEN);
-  said("What this browser saw of the log is forgotten.");
+  said(t("forgotten"));
 });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const key = field.value.trim();
   if (key) localStorage.setItem(PINNED, key); else localStorage.removeItem(PINNED);
-  if (!globalThis.crypto?.subtle) { said("This browser computes hashes only on https and on localhost.", "bad"); return; }
-  said("Fetching…");
+  if (!globalThis.crypto?.subtle) { said(t("no_hashes"), "bad"); return; }
+  said(t("fetching"));
   const worker = new Worker(new URL("verify_worker.js", import.meta.url), { type: "module" });
   const remembered = JSON.parse(localStorage.getItem(SEEN) ?? "null");
   worker.addEventListener("message", ({ data }) => {
-    if (data.records) said(`${data.records} records…`);
-    if (data.error) { said(`No verdict: ${data.error}`, "bad"); worker.terminate(); }
+    if (data.records) said(t("so_far", data));
+    if (data.error) { said(t("no_verdict", { why: data.error }), "bad"); worker.terminate(); }
     if (data.found) { show(data.found, data.seconds); worker.terminate(); }
   });
-  worker.addEventListener("error", () => said("The verifier cannot be loaded.", "bad"));
+  worker.addEventListener("error", () => said(t("not_loaded"), "bad"));
   const at = (path) => new URL(`${root}${path}`, location.href).href;
   worker.postMessage({ log: at("/log"), checkpoints: at("/api/audit/checkpoints"), declared: at("/api/audit/events?type=audit.key_rotated+audit.pruned&limit=1000"), key, remembered });
 });
