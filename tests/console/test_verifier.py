@@ -122,7 +122,7 @@ def test_a_removal_that_was_changed_is_none(page: Page, served: Served, log: Pru
     log.active.write_bytes(b"".join(line + b"\n" for line in lines))
     assert "missing-segment" in verified(page, served, VKEY)
     text = verified(page, served, "")
-    assert "(nobody \\u{202e}looks); its signature was not checked" in text
+    assert "(nobody \\u{202e}looks). Its signature was not checked" in text
 
 
 @once

@@ -30,7 +30,8 @@ document.querySelectorAll("td.time").forEach(hint);
 
 function row(record) {
   const tr = document.createElement("tr");
-  tr.className = record.failed ? "new failed" : "new";
+  tr.classList.add("new");
+  tr.classList.toggle("failed", record.failed);
   const time = document.createElement("td");
   time.className = "time";
   const link = document.createElement("a");

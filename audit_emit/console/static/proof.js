@@ -47,5 +47,5 @@ export async function proved(text, key) {
   if (rootOf(leaf, index, size, path) !== checkpoint.root_hash) return answer("not_in_tree");
   let signed = false;
   try { signed = await signedBy(key, checkpoint); } catch { /* what cannot be read is no signature */ }
-  return answer(signed ? "" : "the pinned key did not sign the checkpoint");
+  return answer(signed ? "" : "key_did_not_sign");
 }
