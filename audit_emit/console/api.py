@@ -217,7 +217,9 @@ async def stream(request: Request) -> Response:
             await asyncio.sleep(source.poll_seconds)
 
     told = _counted(pieces(), console.streams, identity.name)
-    return StreamingResponse(told, media_type="text/event-stream")
+    # nginx would keep events back until it has a buffer full of them.
+    headers = {"x-accel-buffering": "no"}
+    return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
 
 async def _counted(

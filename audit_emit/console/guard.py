@@ -44,6 +44,7 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
 )
+_ASKED_AGAIN = (b"cache-control", b"no-cache")
 _NOT_STORED = (b"cache-control", b"no-store")
 
 COOKIE = "audit_console"
@@ -95,7 +96,7 @@ class Guard:
             self._denied(identity.name, scope["path"])
             await _answer(send, 403, _said("error.another_site"))
             return
-        cookie = _cookie(headers.get("cookie", ""))
+        cookie = _cookie(headers.get("cookie", ""), _cookie_name(scope))
         fresh = cookie or os.urandom(16).hex()
         state = scope.setdefault("state", {})
         state["identity"] = identity
@@ -136,7 +137,11 @@ class Guard:
             return
         query = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
         knows = self._access.knows if self._access is not None else bool
-        found = await asking(sign_in.answer, path, query, headers, knows)
+        try:
+            found = await asking(sign_in.answer, path, query, headers, knows)
+        except TimeoutError:
+            await _answer(send, 503, _said("error.provider_silent"))
+            return
         if found.refused:
             self._denied("", scope["path"])
         if found.signed_in:
@@ -206,26 +211,35 @@ def _is_part_of_another_site(headers: dict[str, str]) -> bool:
     )
 
 
-def _cookie(header: str) -> str:
+def _cookie_name(scope: Scope) -> str:
+    """With a prefix no other host of the same site can set it (RFC 6265bis, section 4.1.3)."""
+    whole = scope.get("scheme") == "https" and not scope.get("root_path")
+    return f"__Host-{COOKIE}" if whole else COOKIE
+
+
+def _cookie(header: str, wanted: str) -> str:
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE and len(value) == 32 and value.isalnum():
+        if name == wanted and len(value) == 32 and value.isalnum():
             return value
     return ""
 
 
 def _with_headers(send: Send, fresh: str, scope: Scope) -> Send:
+    # Looked at now: a router below changes what the scope says of the prefix.
+    more = list(HEADERS)
+    cached = _ASKED_AGAIN if _below(scope).startswith("/static/") else _NOT_STORED
+    if fresh:
+        path = scope.get("root_path", "") or "/"
+        secure = "; Secure" if scope.get("scheme") == "https" else ""
+        cookie = f"{_cookie_name(scope)}={fresh}; Path={path}; HttpOnly; SameSite=Strict{secure}"
+        more.append((b"set-cookie", cookie.encode("latin-1", "replace")))
+
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            headers += HEADERS
+            headers = [*message.get("headers", ()), *more]
             if not any(name.lower() == b"cache-control" for name, _ in headers):
-                headers.append(_NOT_STORED)
-            if fresh:
-                path = scope.get("root_path", "") or "/"
-                secure = "; Secure" if scope.get("scheme") == "https" else ""
-                cookie = f"{COOKIE}={fresh}; Path={path}; HttpOnly; SameSite=Strict{secure}"
-                headers.append((b"set-cookie", cookie.encode("latin-1", "replace")))
+                headers.append(cached)
             message = {**message, "headers": headers}
         await send(message)
 

@@ -26,7 +26,7 @@ from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import Page, place_text
 from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import Row, detail_of, plain, row_of
-from audit_emit.console.rendering import TEMPLATES, back_to, path_of, rendered
+from audit_emit.console.rendering import TEMPLATES, back_to, path_of, rendered, said_to
 from audit_emit.console.requests import Refused, catalogue_of, console_of, demand
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
@@ -216,7 +216,7 @@ async def integrity(request: Request) -> Response:
         standing=standing,
         outside=outside,
         job=console.verification.progress(),
-        said=visible(request.query_params.get("said", ""))[:500],
+        said=said_to(request),
         page="integrity",
     )
 
@@ -298,7 +298,7 @@ async def archive(request: Request) -> Response:
         request,
         "archive.html",
         archive=found,
-        said=visible(request.query_params.get("said", ""))[:500],
+        said=said_to(request),
         page="archive",
     )
 

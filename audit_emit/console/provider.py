@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -20,6 +20,9 @@ ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519")
 """Signatures of an ID token that are taken: no shared secret, and never none."""
 
 _SECONDS = 10.0
+_LARGEST = 1024 * 1024
+"""Bytes of one answer of a provider."""
+
 _KNOWN_SECONDS = 3600.0
 _LEEWAY = 60
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -126,6 +129,8 @@ class Provider:
             redirect_uri=back,
             code_challenge_method="S256",
             timeout=_SECONDS,
+            headers=_PLAIN,
+            event_hooks=_BOUNDED,
         )
 
     def _metadata(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -146,9 +151,10 @@ class Provider:
         import httpx  # noqa: PLC0415 - an extra
 
         try:
-            answer = httpx.get(url, timeout=_SECONDS)
-            answer.raise_for_status()
-            found = answer.json()
+            with httpx.Client(timeout=_SECONDS, headers=_PLAIN, event_hooks=_BOUNDED) as client:
+                answer = client.get(url)
+                answer.raise_for_status()
+                found = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             raise SignInError(text("sign_in.no_answer", why=type(error).__name__)) from None
         if not isinstance(found, dict):
@@ -184,6 +190,33 @@ class Provider:
         if self._claim == "email" and claims.get("email_verified") is not True:
             raise SignInError(text("sign_in.not_verified"))
         return value
+
+
+def _bound(response: Any) -> None:
+    """Read no more of an answer than such an answer has, and for no longer than it may take."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise SignInError(text("sign_in.something_else"))
+    inner, end = response.stream, time.monotonic() + _SECONDS
+    # Of httpx or of httpx2, whichever authlib has taken.
+    (kind,) = (one for one in type(inner).__mro__ if one.__name__ == "SyncByteStream")
+
+    class Bounded(kind):  # type: ignore[misc, valid-type]
+        def __iter__(self) -> Iterator[bytes]:
+            size = 0
+            for piece in inner:
+                size += len(piece)
+                if size > _LARGEST or time.monotonic() > end:
+                    raise SignInError(text("sign_in.something_else"))
+                yield piece
+
+        def close(self) -> None:
+            inner.close()
+
+    response.stream = Bounded()
+
+
+_BOUNDED = {"response": [_bound]}
+_PLAIN = {"accept-encoding": "identity"}
 
 
 def _look_for_extra() -> None:

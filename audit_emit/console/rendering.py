@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.requests import Request
@@ -63,6 +62,12 @@ def rendered(
     return Response(text, status, media_type="text/html; charset=utf-8", headers=more)
 
 
+def said_to(request: Request) -> str:
+    """What the button has answered whose page this is; empty for nothing."""
+    number = request.query_params.get("said", "")
+    return visible(console_of(request).notes.of(number, identity_of(request).name))
+
+
 def path_of(request: Request) -> str:
     """The path below the prefix of this console."""
     path = request.url.path
@@ -81,5 +86,6 @@ def back_to(request: Request, page: str, said: str = "") -> Response:
     Args:
         said: about that, for the page to show.
     """
-    more = f"?{urlencode({'said': said})}" if said else ""
+    number = console_of(request).notes.keep(said, identity_of(request).name) if said else ""
+    more = f"?said={number}" if number else ""
     return RedirectResponse(f"{root_of(request)}/{page}{more}", 303)

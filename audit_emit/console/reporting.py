@@ -14,7 +14,7 @@ from audit_emit.console import actions, own_events
 from audit_emit.console.access import Role
 from audit_emit.console.alerts import DAYS, MOST
 from audit_emit.console.jobs import run_report
-from audit_emit.console.rendering import back_to, rendered
+from audit_emit.console.rendering import back_to, rendered, said_to
 from audit_emit.console.requests import (
     Refused,
     catalogue_of,
@@ -54,7 +54,7 @@ async def alerts(request: Request) -> Response:
         still=sum(not one.acknowledged for one in found),
         days=DAYS,
         most=MOST if cut else 0,
-        said=visible(request.query_params.get("said", ""))[:500],
+        said=said_to(request),
         can_be_kept=bool(console.events.trail.where),
         page="alerts",
     )

@@ -9,6 +9,7 @@ from audit_emit.console import own_events
 from audit_emit.console.alerts import Alerts
 from audit_emit.console.exporting import Exports
 from audit_emit.console.jobs import Verification
+from audit_emit.console.notes import Notes
 from audit_emit.console.own_events import OwnEvents
 from audit_emit.console.place import Records
 from audit_emit.console.source import Source
@@ -24,6 +25,7 @@ class Console:
         grafana: the address of a Grafana, for links by trace id; empty for none.
         exports: what came of the newest ones.
         alerts: that are records of the log.
+        notes: what buttons have answered.
         streams: live tails that go on, by the name of who looks.
     """
 
@@ -43,6 +45,7 @@ class Console:
         log = records if isinstance(records, Source) else None
         self._log = log
         self.alerts: Alerts = Alerts(log, events.trail)
+        self.notes: Notes = Notes()
         self.streams: Counter[str] = Counter()
         self._verification: Verification | None = None
         if log is not None:

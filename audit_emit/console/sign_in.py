@@ -66,6 +66,10 @@ class SignIn:
     ) -> None:
         self._provider = Provider(issuer, client_id, client_secret, claim)
         self._url = checked("url", url).rstrip("/")
+        # With a prefix no other host of the same site can set them (RFC 6265bis, section 4.1.3).
+        path = self._url.partition("://")[2].partition("/")[2]
+        prefix = ("__Secure-" if path else "__Host-") if self._url.startswith("https:") else ""
+        self._session, self._asked = prefix + SESSION, prefix + ASKED
         self._key = os.urandom(32)
         self._lock = threading.Lock()
         self._signed_out: dict[str, int] = {}
@@ -76,7 +80,7 @@ class SignIn:
 
     def name_of(self, headers: Mapping[str, str]) -> str:
         """The user of a session that goes on; empty for none."""
-        found = self._opened(_cookie(headers, SESSION), "session")
+        found = self._opened(_cookie(headers, self._session), "session")
         return str(found["name"]) if found and found["id"] not in self._signed_out else ""
 
     def answer(
@@ -95,12 +99,12 @@ class SignIn:
         except SignInError as error:
             return Answer(
                 403,
-                [self._no_cookie(ASKED)],
+                [self._no_cookie(self._asked)],
                 text("sign_in.not_signed_in", why=error) + "\n",
                 refused=True,
             )
         self._sign_out(headers)
-        gone = [self._no_cookie(SESSION), (b"content-type", b"text/html; charset=utf-8")]
+        gone = [self._no_cookie(self._session), (b"content-type", b"text/html; charset=utf-8")]
         again = escape(f"{self._url}/login", quote=True)
         said, link = map(escape, (text("sign_in.signed_out"), text("sign_in.again")))
         return Answer(200, gone, f'<!doctype html><p>{said} <a href="{again}">{link}</a>\n')
@@ -109,11 +113,13 @@ class SignIn:
         asked = Question(*(secrets.token_urlsafe(32) for _ in range(3)))
         where = self._provider.address(asked, f"{self._url}/callback")
         kept = {**asked._asdict(), "next": _local(after)}
-        cookie = self._cookie(ASKED, self._sealed(kept, "asked", _ASKED_SECONDS), _ASKED_SECONDS)
+        cookie = self._cookie(
+            self._asked, self._sealed(kept, "asked", _ASKED_SECONDS), _ASKED_SECONDS
+        )
         return Answer(303, [(b"location", where.encode()), cookie])
 
     def _ended(self, query: Mapping[str, str], headers: Mapping[str, str], known: Any) -> Answer:
-        kept = self._opened(_cookie(headers, ASKED), "asked")
+        kept = self._opened(_cookie(headers, self._asked), "asked")
         if not kept:
             raise SignInError(text("sign_in.not_asked"))
         asked = Question(*(str(kept[one]) for one in Question._fields))
@@ -127,12 +133,15 @@ class SignIn:
         kept_as = {"name": name, "id": secrets.token_urlsafe(16)}
         session = self._sealed(kept_as, "session", SESSION_SECONDS)
         where = f"{self._url}{kept['next']}".encode("ascii", "ignore")
-        cookies = [self._cookie(SESSION, session, SESSION_SECONDS), self._no_cookie(ASKED)]
+        cookies = [
+            self._cookie(self._session, session, SESSION_SECONDS),
+            self._no_cookie(self._asked),
+        ]
         return Answer(303, [(b"location", where), *cookies], signed_in=name)
 
     def _sign_out(self, headers: Mapping[str, str]) -> None:
         """End a session for whoever has its cookie; it is remembered until it would have ended."""
-        found = self._opened(_cookie(headers, SESSION), "session")
+        found = self._opened(_cookie(headers, self._session), "session")
         if found:
             with self._lock:
                 going_on = {

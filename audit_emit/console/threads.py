@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from anyio.lowlevel import RunVar
 
 P = ParamSpec("P")
@@ -19,6 +19,7 @@ T = TypeVar("T")
 READING = 8
 _reading: RunVar[CapacityLimiter] = RunVar("audit_emit.console.reading")
 ASKING = 4
+ASKING_SECONDS = 30.0
 _hashing: RunVar[CapacityLimiter] = RunVar("audit_emit.console.hashing")
 _asking: RunVar[CapacityLimiter] = RunVar("audit_emit.console.asking")
 _END: Any = object()
@@ -39,10 +40,17 @@ async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
 
 
 async def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function returns that asks another server who somebody is."""
-    return await to_thread.run_sync(
-        partial(function, *args, **kwargs), limiter=_limiter(_asking, ASKING)
-    )
+    """What a function returns that asks another server who somebody is.
+
+    Raises:
+        TimeoutError: the other server takes too long. Nobody waits for its thread any more.
+    """
+    with fail_after(ASKING_SECONDS):
+        return await to_thread.run_sync(
+            partial(function, *args, **kwargs),
+            limiter=_limiter(_asking, ASKING),
+            abandon_on_cancel=True,
+        )
 
 
 async def each_in_thread(items: Generator[T, None, None]) -> AsyncIterator[T]:

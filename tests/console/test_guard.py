@@ -124,6 +124,25 @@ def test_the_cookie_is_of_this_console_only(log: Path) -> None:
     assert "Path=/audit; HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
 
 
+def test_with_tls_no_other_host_of_the_site_can_set_the_cookie(log: Path) -> None:
+    asked = TestClient(console(log), base_url="https://localhost", client=("127.0.0.1", 50000))
+    cookie = asked.get("/").headers["set-cookie"]
+    assert cookie.startswith("__Host-audit_console=")
+    assert "Path=/; HttpOnly; SameSite=Strict; Secure" in cookie
+    token = token_of(asked.get("/", headers={"cookie": cookie.partition(";")[0]}).text)
+    given = {"token": token, "days": "0"}
+    sent = {"cookie": cookie.partition(";")[0], "origin": "https://localhost"}
+    assert asked.post("/report", data=given, headers=sent).status_code == 400  # it was let in
+
+
+def test_files_of_the_console_are_asked_for_again_and_sent_once(log: Path) -> None:
+    asked = client(console(log))
+    first = asked.get("/static/console.css")
+    assert first.headers["cache-control"] == "no-cache"
+    again = asked.get("/static/console.css", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
 def test_without_users_nobody_comes_through_a_proxy(log: Path, name: str) -> None:
     # A proxy on this machine connects from loopback and may name its upstream as the host.

@@ -328,6 +328,24 @@ def test_only_an_operator_forces_a_checkpoint(log: Path, name: str, status: int)
     assert answer.status_code == status
 
 
+def test_what_a_button_has_answered_is_told_to_who_pressed_it_and_no_link_can_say_it(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUDIT_EMIT_SIGNING_KEY", raising=False)
+    asked = client(console(log, access=users(**EVERYBODY)))
+    for page in ("integrity", "archive", "alerts"):
+        text = asked.get(f"/{page}?said=The+log+holds.+Signed", auth=("olga", PASSWORD)).text
+        assert "The log holds" not in text
+    token = token_of(asked.get("/integrity", auth=("olga", PASSWORD)).text)
+    sent = {"origin": "http://localhost"}
+    answer = asked.post(
+        "/integrity/checkpoint", data={"token": token}, headers=sent, auth=("olga", PASSWORD)
+    )
+    where = answer.headers["location"]
+    assert 'role="status"' in asked.get(where, auth=("olga", PASSWORD)).text
+    assert 'role="status"' not in asked.get(where, auth=("arno", PASSWORD)).text
+
+
 def test_a_log_that_is_gone_is_said(log: Path) -> None:
     asked = client(console(log))
     (log / "audit.jsonl").unlink()

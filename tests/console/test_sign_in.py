@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from support.for_each import for_each
 from support.openid_provider import CLIENT, SECRET, OpenIdProvider, openid_provider
 
 from audit_emit._runtime.http_server import Answer
-from audit_emit.console import Access, SignIn, sign_in
+from audit_emit.console import Access, SignIn, sign_in, threads
 from audit_emit.errors import ConfigError
 
 USERS: dict[str, dict[str, Any]] = {
@@ -208,6 +209,62 @@ def test_a_provider_that_gives_no_answer_is_said(browser: TestClient, tmp_path: 
     answer = client(inner, headers=PAGE).get("/login")
     assert answer.status_code == 403
     assert "gives no answer" in answer.text
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/keys", "/token"])
+def test_no_answer_of_a_provider_fills_the_memory(
+    browser: TestClient, provider: OpenIdProvider, path: str
+) -> None:
+    provider.instead[path] = Answer(200, b'{"keys":[' + b" " * 2**21 + b"]}", "application/json")
+    begun = browser.get("/audit/login")
+    if path == "/token":
+        begun = browser.get(provider.approve(begun.headers["location"]))
+    assert begun.status_code == 403
+    said = "SignInError" if path == "/token" else "answers something else"
+    assert said in begun.text
+
+
+def test_a_provider_that_never_comes_to_an_end_is_not_waited_for(
+    browser: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    monkeypatch.setattr("audit_emit.console.threads.ASKING_SECONDS", 0.01)
+    monkeypatch.setattr(SignIn, "answer", lambda *_: goes_on.wait())
+    try:
+        for _ in range(2 * threads.ASKING):  # more than may ask at a time
+            answer = browser.get("/audit/login")
+            assert (answer.status_code, "does not answer" in answer.text) == (503, True)
+    finally:
+        goes_on.set()
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix"),
+    [
+        ("https://audit.example.com", "__Host-"),
+        ("https://audit.example.com/audit", "__Secure-"),
+        ("http://localhost:1", ""),
+    ],
+)
+def test_no_other_host_of_the_site_can_set_its_cookies(
+    provider: OpenIdProvider, tmp_path: Path, url: str, prefix: str
+) -> None:
+    way = SignIn(issuer=provider.issuer, client_id=CLIENT, client_secret=SECRET, url=url)
+    asked = client(console(log_in(tmp_path / "log"), access=Access(USERS, sign_in=way)))
+    begun = asked.get("/login")
+    cookie = begun.headers["set-cookie"]
+    assert cookie.startswith(f"{prefix}audit_console_asked=")
+    assert ("; Secure" in cookie) is bool(prefix)
+    back = provider.approve(begun.headers["location"]).partition("/callback")[2]
+    sent = {"cookie": cookie.partition(";")[0]}
+    came = asked.get(f"/callback{back}", headers=sent)
+    session = next(
+        one for one in came.headers.get_list("set-cookie") if "_session=" in one
+    ).partition(";")[0]
+    assert session.startswith(f"{prefix}audit_console_session=")
+    assert asked.get("/", headers={"cookie": session}).status_code == 200
+    bare = session.removeprefix(prefix)
+    assert not prefix or asked.get("/", headers={"cookie": bare}).status_code == 401
 
 
 @for_each(
