@@ -10,7 +10,7 @@ from starlette.requests import Request
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.jobs import archive_now, force_checkpoint
-from audit_emit.console.requests import Refused, checked_form, console_of, demand
+from audit_emit.console.requests import checked_form, console_of, demand, refused
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditError
 
@@ -69,19 +69,19 @@ async def acknowledge(request: Request) -> Done:
     console = console_of(request)
     alert, note = form.get("alert", ""), form.get("note", "").strip()
     if len(note) > LONGEST_NOTE:
-        raise Refused(400, "error.longest", name="note", most=LONGEST_NOTE)
+        raise refused(400, "error.longest", name="note", most=LONGEST_NOTE)
     if not console.events.trail.where:
-        raise Refused(409, "error.no_log")
+        raise refused(409, "error.no_log")
     found, _ = await in_thread(console.alerts.look)
     named = next((one for one in found if alert and one.id == alert), None)
     if named is None:
-        raise Refused(404, "error.no_alert")
+        raise refused(404, "error.no_alert")
     if named.acknowledged:
         return Done(good=False, said=named.state)
     try:
         await in_thread(console.events.acknowledge, identity, named.chain, alert, note)
     except AuditError as error:
-        raise Refused(503, "error.not_recorded", why=error) from None
+        raise refused(503, "error.not_recorded", why=error) from None
     await in_thread(console.alerts.look)
     return Done(good=True)
 

@@ -26,7 +26,7 @@ from audit_emit.console.outside import outside_of
 from audit_emit.console.paging import place_of, place_text
 from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import row_of
-from audit_emit.console.requests import Refused, console_of, demand, json_of
+from audit_emit.console.requests import console_of, demand, json_of, refused
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError
 
@@ -102,7 +102,7 @@ def _number(request: Request, name: str, usual: int) -> int:
     if not text:
         return usual
     if not (text.isascii() and text.isdecimal() and len(text) < 8 and 0 < int(text) <= _MOST):
-        raise Refused(400, "error.number", name=name, most=_MOST)
+        raise refused(400, "error.number", name=name, most=_MOST)
     return int(text)
 
 
@@ -131,7 +131,7 @@ async def latest_checkpoint(request: Request) -> Response:
     demand(request, Role.AUDITOR, whole=True)
     standing = await in_thread(console_of(request).source.standing)
     if standing.signed is None:
-        raise Refused(404, "error.no_checkpoint")
+        raise refused(404, "error.no_checkpoint")
     return _answer({**msgspec.to_builtins(standing.signed), "trusted": standing.trusted})
 
 
@@ -189,7 +189,7 @@ async def stream(request: Request) -> Response:
     console = console_of(request)
     source = console.records
     if console.streams[identity.name] >= _STREAMS:
-        raise Refused(429, "error.tails", most=_STREAMS)
+        raise refused(429, "error.tails", most=_STREAMS)
     last = request.headers.get("last-event-id") or request.query_params.get("after", "")
     after = await in_thread(_place, source, last)
 
@@ -247,4 +247,4 @@ def _place(source: Records, last: str) -> Head | None:
     try:
         return place_of(last)
     except ValueError as error:
-        raise Refused(400, "error.place", why=error) from None
+        raise refused(400, "error.place", why=error) from None

@@ -17,7 +17,7 @@ from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.exporting import noted
 from audit_emit.console.filters import Filters
-from audit_emit.console.requests import Refused, console_of, demand, json_of
+from audit_emit.console.requests import console_of, demand, json_of, refused
 from audit_emit.console.threads import each_in_thread
 
 _TYPES = {"csv": "text/csv; charset=utf-8"}
@@ -41,7 +41,7 @@ async def export(request: Request) -> Response:
     identity = demand(request, Role.AUDITOR)
     name = request.query_params.get("format", "jsonl")
     if name not in MODULES:
-        raise Refused(400, "error.one_of", name="format", known=", ".join(MODULES))
+        raise refused(400, "error.one_of", name="format", known=", ".join(MODULES))
     filters = Filters.of(request.query_params)
     question = filters.question(identity.workspaces)
     # Without a filter everything goes out, also what cannot be asked for.

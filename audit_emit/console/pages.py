@@ -27,7 +27,7 @@ from audit_emit.console.paging import Page, place_text
 from audit_emit.console.place import PAGE, Records
 from audit_emit.console.records import Row, detail_of, plain, row_of
 from audit_emit.console.rendering import TEMPLATES, back_to, path_of, rendered, said_to
-from audit_emit.console.requests import Refused, catalogue_of, console_of, demand
+from audit_emit.console.requests import Said, catalogue_of, console_of, demand, refused
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditEmitError, FilterError
 
@@ -110,7 +110,7 @@ async def event(request: Request) -> Response:
     name = request.path_params["name"]
     found = await in_thread(console.records.find, name, identity)
     if found is None:
-        raise Refused(404, "error.no_record")
+        raise refused(404, "error.no_record")
     console.events.tell(own_events.VIEWED, identity, page="event", record=name)
     if request.query_params.get("raw"):
         return Response(
@@ -152,15 +152,15 @@ async def proof(request: Request) -> Response:
     console = console_of(request)
     chain, number = request.path_params["chain"], request.path_params["seq"]
     if not _NUMBER.fullmatch(number):
-        raise Refused(404, "error.no_such_record")
+        raise refused(404, "error.no_such_record")
     seq = int(number)
     try:
         head = await in_thread(console.source.head)
         if head is None or head.chain != chain:
-            raise Refused(404, "error.other_chain")
+            raise refused(404, "error.other_chain")
         found = await in_thread(console.source.proof, seq)
     except (LookupError, ValueError, AuditEmitError) as error:
-        raise Refused(409, "error.no_proof", why=error) from None
+        raise refused(409, "error.no_proof", why=error) from None
     console.events.tell(own_events.PROVED, identity, seq=seq)
     return Response(
         found,
@@ -176,7 +176,7 @@ async def about(request: Request) -> Response:
     name = request.path_params["name"]
     kind = "actor" if path_of(request).startswith("/actor/") else "target"
     if not plain(name):
-        raise Refused(404, "error.no_name")
+        raise refused(404, "error.no_name")
     filters = Filters({"actor": name} if kind == "actor" else {"where": f"key={name}"})
     tops, lines = await in_thread(console.records.tops, filters, identity, PAGE)
     rows = await in_thread(lambda: [row_of(line) for line in lines])
@@ -334,8 +334,8 @@ async def help_page(request: Request) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     texts = catalogue_of(request)
-    if isinstance(error, Refused):
-        status, said = error.status_code, texts.text(error.name, **error.values)
+    if isinstance(error, HTTPException) and isinstance(error.detail, Said):
+        status, said = error.status_code, texts.text(error.detail.name, **error.detail.values)
     elif isinstance(error, HTTPException):
         status, said = error.status_code, str(error.detail)
     elif isinstance(error, FilterError):

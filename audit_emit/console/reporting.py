@@ -16,12 +16,12 @@ from audit_emit.console.alerts import DAYS, MOST
 from audit_emit.console.jobs import run_report
 from audit_emit.console.rendering import back_to, rendered, said_to
 from audit_emit.console.requests import (
-    Refused,
     catalogue_of,
     checked_form,
     console_of,
     demand,
     json_of,
+    refused,
 )
 from audit_emit.console.threads import in_thread
 
@@ -105,9 +105,9 @@ async def make(request: Request) -> Response:
     form = await checked_form(request)
     name, days = form.get("format", "html"), form.get("days", "30")
     if name not in FORMATS:
-        raise Refused(400, "error.one_of", name="format", known=", ".join(FORMATS))
+        raise refused(400, "error.one_of", name="format", known=", ".join(FORMATS))
     if not _DAYS.fullmatch(days):
-        raise Refused(400, "error.number", name="days", most=9999)
+        raise refused(400, "error.number", name="days", most=9999)
     console = console_of(request)
     words = ["--days", days, "--format", name]
     if form.get("anomalies") == "no":

@@ -16,18 +16,28 @@ from audit_emit.console.shared import Console
 _LARGEST_FORM = 10_000
 
 
-class Refused(HTTPException):
+class Said(str):
+    """A text of the catalogue in English, which can be said in another language, too.
+
+    Attributes:
+        name: in the catalogue; ``values``: that stand in it.
+    """
+
+    __slots__ = ("name", "values")
+    name: str
+    values: dict[str, object]
+
+
+def refused(status: int, name: str, /, **values: object) -> HTTPException:
     """What a page says instead of itself, in the language of who asks.
 
     Args:
         status: of HTTP.
         name: of the text in the catalogue; ``values``: that stand in it.
     """
-
-    def __init__(self, status: int, name: str, /, **values: object) -> None:
-        super().__init__(status, text(name, **values))
-        self.name = name
-        self.values = values
+    said = Said(text(name, **values))
+    said.name, said.values = name, values
+    return HTTPException(status, said)
 
 
 def catalogue_of(request: Request) -> Catalogue:
@@ -61,7 +71,7 @@ def demand(request: Request, role: Role, *, whole: bool = False) -> Identity:
     if not identity.may(role, whole=whole):
         console_of(request).events.refused(identity.name, request.url.path)
         wanted = "error.role_whole" if whole else "error.role"
-        raise Refused(403, wanted, role=role.name.lower())
+        raise refused(403, wanted, role=role.name.lower())
     return identity
 
 
@@ -78,7 +88,7 @@ async def checked_form(request: Request) -> dict[str, str]:
     async for part in request.stream():
         body += part
         if len(body) > _LARGEST_FORM:
-            raise Refused(413, "error.form_too_long")
+            raise refused(413, "error.form_too_long")
     values: dict[str, list[str]] = {}
     if "application/x-www-form-urlencoded" in request.headers.get("content-type", ""):
         values = parse_qs(body.decode("utf-8", "replace"))
@@ -86,7 +96,7 @@ async def checked_form(request: Request) -> dict[str, str]:
     token = request.headers.get("x-csrf-token") or form.get("token", "")
     from_browser = "origin" in request.headers or "sec-fetch-site" in request.headers
     if from_browser and not hmac.compare_digest(token.encode(), request.state.token.encode()):
-        raise Refused(403, "error.page_too_old")
+        raise refused(403, "error.page_too_old")
     return form
 
 
