@@ -113,9 +113,7 @@ class Engine:
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
 
-    def _in_long(
-        self, text: str, steps: list[Reading], is_secret: Callable[[str], bool]
-    ) -> list[Found]:
+    def _in_long(self, text: str, steps: list[Reading], is_secret: SecretNames) -> list[Found]:
         """The same of a long text with escapes: only what it says at last is looked at.
 
         A value in it may end at an escaped space or sign, so what follows there is held back, too.
@@ -135,19 +133,22 @@ class Engine:
             found.append(Found(start, end if further is None else further.end(), one.rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
 
-    def _find(self, text: str, is_secret: Callable[[str], bool]) -> Iterator[Found]:
+    def _find(self, text: str, is_secret: SecretNames) -> Iterator[Found]:
         for rule in self.prefilter.rules_for(text):
             yield from _some(rule.id, rule.spans(text), len(text))
         of_digits = self._of_digits if _has_digits(text) else []
         for grammar in (*self.folded.rules_for(text), *of_digits):
             spans = grammar.spans(text, is_secret)
             yield from _some(grammar.id, _of_values(text, spans), len(text))
+        last = is_secret.looked_at(text)
+        if last < len(text):
+            yield Found(last, len(text), "sentence")
 
     def _in_structures(
         self,
         text: str,
         containers: list[structures.Container],
-        is_secret: Callable[[str], bool],
+        is_secret: SecretNames,
         depth: int = 0,
     ) -> Iterator[Found]:
         """What is secret in the dicts and lists of a text, and in each of their strings."""

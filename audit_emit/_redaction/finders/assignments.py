@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from audit_emit._redaction.finders.extent import PLACEHOLDER, QUOTED, Extents, Span
+from audit_emit._redaction.finders.extent import MOST_NAMES, PLACEHOLDER, QUOTED, Extents, Span
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.phrases import phrase_end
 from audit_emit._redaction.finders.prose import annotation_end, is_plain
@@ -104,25 +104,23 @@ def assignments(text: str, is_secret: IsSecret) -> Iterator[Span]:
 def _assignments(
     text: str, is_secret: IsSecret, beside: NameAndValue, extents: Extents
 ) -> Iterator[Span]:
-    done = 0
+    done = names = 0
     kinds: dict[str, int] = {}
-    arns = _ARN.finditer(text) if "arn:" in text else iter(())
-    arn = next(arns, None)
-    for match in _ASSIGN.finditer(text):
+    for match in _outside_of_arns(text):
         if match.end() < done:
             continue
-        while arn is not None and arn.end() <= match.start():
-            arn = next(arns, None)
-        if arn is not None and arn.start() <= match.start():
-            continue  # the name of what is acted on
         name = match.group(1)
         kind = kinds.get(name)
         if kind is None:
             kind = kinds[name] = _kind(name, is_secret)
-        if kind == _SECRET or _in_container(text, match):
-            spans = _values(text, match, name.lower(), extents, of_words=False)
-        elif of_words := _name_of_words(text, match, is_secret):
-            spans = _values(text, match, of_words.lower(), extents, of_words=True)
+        whole = kind == _SECRET or _in_container(text, match)
+        secret_name = name if whole else _name_of_words(text, match, is_secret)
+        if secret_name:
+            names += 1
+            if names > MOST_NAMES:
+                yield match.end(), len(text)
+                return
+            spans = _values(text, match, secret_name.lower(), extents, of_words=not whole)
         elif kind == _NOTHING:
             continue
         elif kind == _HOST:
@@ -135,6 +133,17 @@ def _assignments(
         for span in spans:
             done = max(done, span[1])
             yield span
+
+
+def _outside_of_arns(text: str) -> Iterator[re.Match[str]]:
+    """Names with a sign, but those in the name of what is acted on."""
+    arns = _ARN.finditer(text) if "arn:" in text else iter(())
+    arn = next(arns, None)
+    for match in _ASSIGN.finditer(text):
+        while arn is not None and arn.end() <= match.start():
+            arn = next(arns, None)
+        if arn is None or match.start() < arn.start():
+            yield match
 
 
 def _kind(name: str, is_secret: IsSecret) -> int:

@@ -13,6 +13,7 @@ from audit_emit._runtime.lazy import Pattern
 __all__ = [
     "BARE",
     "END",
+    "MOST_NAMES",
     "PLACEHOLDER",
     "QUOTED",
     "TAG",
@@ -60,6 +61,9 @@ _SCHEME = Pattern(
 _LINE = Pattern(r"[^\r\n]*")
 PLACEHOLDER = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
 """What stands where a value was held back before."""
+MOST_NAMES = 640
+"""Names of secrets that are looked at in one text; what follows them is held back. That is a name
+for every 13 characters of the longest text."""
 _LONGER = 1024
 """More characters than a reference has."""
 _WHOLE_LINE = ("cookie", "authorization")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from audit_emit._redaction.finders.assignments import LETTERS
+from audit_emit._redaction.finders.extent import MOST_NAMES
 from audit_emit._redaction.names import is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -46,6 +48,7 @@ class SecretNames:
         self._known: dict[str, bool] = {}
         self._text = ""
         self._places: list[Place] = []
+        self._last = 0
 
     def __call__(self, name: str) -> bool:
         """Whether a name is that of a secret."""
@@ -57,8 +60,15 @@ class SecretNames:
     def places(self, text: str) -> list[Place]:
         """The ends of the names of secrets in a text."""
         if self._text != text:
-            self._text, self._places = text, list(_places(text, self))
+            self._text, self._last = text, len(text)
+            self._places = list(islice(_places(text, self), MOST_NAMES + 1))
+            if len(self._places) > MOST_NAMES:
+                self._last = self._places.pop().end
         return self._places
+
+    def looked_at(self, text: str) -> int:
+        """The place up to which all names are known, once ``places`` was asked: mostly the end."""
+        return self._last if self._text == text else len(text)
 
 
 def places(text: str, is_secret: Callable[[str], bool]) -> list[Place]:
