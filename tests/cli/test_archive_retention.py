@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,26 @@ def test_what_is_archived_and_old_goes_and_the_log_verifies_alone_and_with_the_a
     assert report["first_seq"] == 1
     said = told(capsys, "archive", "status", directory)[1]
     assert [one["pruned"] for one in said["batches"]].count(True) == len(before) - len(left)
+
+
+def test_every_proof_of_what_was_removed_is_made_with_the_archive_without_tiles_too(
+    archived: SignedLog, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its tiles stay; where they are lost they are made again of what is archived."""
+    log, archive = str(archived.directory), f"s3://{store.name}/audit"
+    first = told(capsys, "archive", "prune", log, "--hot-days", "0")[1]["oldest_hot_seq"]
+    archived.sign()
+    assert told(capsys, "tiles", "check", log)[0] == Exit.OK
+    for where in ([log, archive], [archive], [log]):
+        shutil.rmtree(archived.directory / "tile", ignore_errors=True)
+        proof = tmp_path / f"{len(where)}-{where[0] == log}.proof"
+        seq = "3" if archive in where else str(first + 1)
+        assert main(["prove", seq, *where, "--out", str(proof)]) == Exit.OK
+        assert main(["verify-proof", str(proof)]) == Exit.OK
+        assert main(["tiles", "build", log, archive]) == Exit.OK
+        assert told(capsys, "tiles", "check", log)[0] == Exit.OK
+    assert main(["prove", "3", log]) == Exit.NOTHING
+    assert "record 3 was removed" in capsys.readouterr().err
 
 
 def test_an_erasure_finds_what_is_in_the_archive_alone(
