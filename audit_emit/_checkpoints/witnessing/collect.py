@@ -63,7 +63,7 @@ def collect(
         proof = partial(proof_between, reader, new=newest, ring=ring)
         attempt, cosigned = submit(newest, note, witness, proof)
         made[witness.key.key_id] = _since(attempt, last)
-        taken += cosigned
+        taken += [cosigned] if cosigned is not None else []
     if taken:
         kept.take(taken, newest, note_of(newest, before, cosigned=True))
     if made:

@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     """How it went with one witness."""
 
     attempt: Attempt
-    cosigned: tuple[Cosigned, ...] = ()
+    cosigned: Cosigned | None = None
 
 
 def submit(newest: Checkpoint, note: Note, witness: Witness, proof: Proof) -> Outcome:
@@ -84,18 +84,18 @@ def _size_of(answer: Answered) -> int:
 
 
 def _taken(newest: Checkpoint, witness: Witness, answer: Answered, now: int) -> Outcome:
-    """The cosignatures in an answer that are by the key that is pinned; others are passed over."""
-    text = newest.text()
-    found: list[Cosigned] = []
+    """The first cosignature in an answer that is by the key that is pinned.
+
+    Of one answer one is kept: a witness must not crowd out what others have signed.
+    """
+    text, size = newest.text(), newest.head_seq
     for line in answer.body.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
         try:
             at = cosigned_at(witness.key, text, parse_line(line))
         except ValueError:
             continue
         if at is not None:
-            found.append(Cosigned(1, newest.origin, newest.head_seq, newest.root_hash, at, line))
-    if not found:
-        return Outcome(Attempt("failed", now, note="its answer has no signature by its key"))
-    size = newest.head_seq
-    made = Attempt("cosigned", now, size, cosigned_at=found[0].at, cosigned_size=size)
-    return Outcome(made, tuple(found))
+            made = Attempt("cosigned", now, size, cosigned_at=at, cosigned_size=size)
+            kept = Cosigned(1, newest.origin, size, newest.root_hash, at, line)
+            return Outcome(made, kept)
+    return Outcome(Attempt("failed", now, note="its answer has no signature by its key"))

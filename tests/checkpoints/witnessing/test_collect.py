@@ -14,7 +14,7 @@ from support.http_served import serving
 from support.witnesses import KEYS, RING, WitnessedLog, answering, witness_of
 
 from audit_emit._checkpoints.witnessing.collect import collect
-from audit_emit._format.cosignature import cosigned_at
+from audit_emit._format.cosignature import cosign, cosigned_at
 from audit_emit._format.signed_note import Note
 from audit_emit._readers.opening import open_reader
 from audit_emit._runtime import http_client
@@ -80,6 +80,15 @@ def test_two_witnesses_are_both_in_the_note(log: WitnessedLog, tmp_path: Path) -
         "w1.example.com",
         "w2.example.com",
     }
+
+
+def test_of_one_answer_one_signature_is_kept(log: WitnessedLog) -> None:
+    """Else a witness could fill the file in which those of others are looked for."""
+    line = Note("x\n", (cosign(KEYS[0], 1_800_000_000, log.newest.text()),)).to_bytes()
+    with saying(Answer(200, line.partition(b"\n\n")[2] * 50)) as url:
+        log.kept.add("w1", KEYS[0].to_vkey(), url)
+        log.collect()
+    assert len(list(log.kept.cosigned())) == 1
 
 
 def test_one_that_has_signed_it_is_not_asked_again_and_others_once_a_minute(
