@@ -22,13 +22,20 @@ _NAMES = dict.fromkeys(FIELDS, HARMLESS)
 
 
 def identities(normaliser: Normaliser, given: dict[str, Any]) -> dict[str, str]:
-    """The identities of a context by name; see ``identity``."""
+    """The identities of a context by name; see ``identity``.
+
+    Where each is as it was given, ``given`` itself: that is so for most requests, and each has a
+    context of its own.
+    """
     # Most are short and harmless at first sight, which is one call in C for all of them.
     encode_plain = normaliser.plain.encode_plain
     if encode_plain is not None:
-        short = all(type(one) is str and len(one) <= _SHORT for one in given.values())
-        if short and type(encode_plain(given, _NAMES, None)) is str:
-            return given
+        for one in given.values():
+            if type(one) is not str or len(one) > _SHORT:
+                break
+        else:
+            if type(encode_plain(given, _NAMES, None)) is str:
+                return given
     return {name: identity(normaliser, one) for name, one in given.items()}
 
 

@@ -23,7 +23,7 @@ from audit_emit._runtime.failure import Counters
 from audit_emit._runtime.observer import UNOBSERVED, Observer
 from audit_emit._settings.settings import Settings
 from audit_emit._stores.base import Part
-from audit_emit.context import EMPTY, FIELDS, VAR, AuditContext, GivenContext, LiveContext
+from audit_emit.context import EMPTY, VAR, AuditContext, GivenContext, LiveContext
 
 BEFORE_ID = f',"v":{record.VERSION},"id":"'
 """What comes between the fields and the id."""
@@ -182,11 +182,19 @@ class RecordBuilder:
 
     def _wire(self, ctx: AuditContext) -> tuple[RecordBuilder, str, str]:
         """The encoded context, kept on it: the same for a whole request."""
-        ids = self._ids(ctx)
-        for name, shown in ids.items():
-            given = getattr(ctx, name)
+        given = {
+            "workspace_id": ctx.workspace_id,
+            "user_id": ctx.user_id,
+            "actor_kind": ctx.actor_kind,
+            "correlation_id": ctx.correlation_id,
+            "trace_id": ctx.trace_id,
+            "span_id": ctx.span_id,
+        }
+        ids = self._ids(given)
+        for name, shown in ids.items() if ids is not given else ():
+            one = given[name]
             # What the fields had withheld is text by now, and was counted there.
-            if shown == NO_VALUE and not (type(given) is str and given == shown):
+            if shown == NO_VALUE and not (type(one) is str and one == shown):
                 self._counters.withheld += 1
         kind = record.actor_kind(ids["actor_kind"] or "user")
         before = text(ids["workspace_id"]) + record.context_part(
@@ -197,8 +205,8 @@ class RecordBuilder:
         object.__setattr__(ctx, "wire", wire)
         return wire
 
-    def _ids(self, ctx: AuditContext) -> dict[str, str]:
-        return identities(self.normaliser, {name: getattr(ctx, name) for name in FIELDS})
+    def _ids(self, given: dict[str, Any]) -> dict[str, str]:
+        return identities(self.normaliser, given)
 
     def _invalid(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
         self._misuse.event_type()

@@ -202,14 +202,14 @@ class SealingBuilder(RecordBuilder):
             subject = self.normaliser.identity(subject)
         return self.keys.of(subject) if subject else None
 
-    def _ids(self, ctx: AuditContext) -> dict[str, str]:
+    def _ids(self, given: dict[str, Any]) -> dict[str, str]:
         """See ``RecordBuilder``: who acts is a person, too."""
-        ids = super()._ids(ctx)
-        given = ctx.user_id
-        if type(given) is Subject:
-            key = self._key_of(given.subject)  # whoever says so is one, of whatever kind
+        ids = {**super()._ids(given)}
+        user = given["user_id"]
+        if type(user) is Subject:
+            key = self._key_of(user.subject)  # whoever says so is one, of whatever kind
         elif self._actors and ids["user_id"] and not _is_no_person(ids["actor_kind"]):
-            key = self._key_of(given if type(given) is str else ids["user_id"])
+            key = self._key_of(user if type(user) is str else ids["user_id"])
         else:
             return ids
         ids["user_id"] = WITHHELD if key is None else key.pseudonym

@@ -66,7 +66,7 @@ def _by_parts(value: Any) -> str:
 
 def text(value: str) -> str:
     """One JSON string, quotes included."""
-    return to_json(value)
+    return to_json(value) if value else '""'
 
 
 def safe(out: str) -> str:

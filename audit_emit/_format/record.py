@@ -108,6 +108,8 @@ def actor_kind(value: str) -> str:
 def trace_members(trace_id: str, span_id: str) -> str:
     """``,"trace_id":…,"span_id":…`` for what is well-formed (W3C trace context), else nothing."""
     members = ""
+    if not trace_id and not span_id:
+        return members
     for name, value, length in (("trace_id", trace_id, 32), ("span_id", span_id, 16)):
         if len(value) == length and _HEX.fullmatch(value) and value.strip("0"):
             members += f',"{name}":"{value}"'

@@ -104,6 +104,8 @@ def _mounted(scope: Mapping[str, Any], path: str) -> str:
     (``root_path``), but is not part of ``path``.
     """
     root = str(scope.get("root_path") or "")
+    if not root:
+        return ""
     for prefix in (root, root.removeprefix(app_root(scope))):
         if below(path, prefix) is not None:
             return prefix.rstrip("/")

@@ -288,6 +288,8 @@ def outcome(exchange: Exchange) -> str:
     for them. ``failure``: an exception, no response at all, or any other status from 400 on.
     ``success``: the rest.
     """
+    if exchange.error is None and not exchange.disconnected and exchange.status is not None:
+        return _status_outcome(exchange, exchange.status)
     if exchange.error is not None and is_cancelled(exchange.error):
         return "cancelled"
     if exchange.disconnected and exchange.kind == "http":

@@ -202,7 +202,8 @@ class RequestAudit:
         if self._done:
             return
         self._done = True
-        if not self.is_recorded:
+        options = self._options
+        if not options.requests and not self.declared:
             return
         exchange = self.exchange
         if exchange.ended is None:
@@ -212,15 +213,13 @@ class RequestAudit:
         who = self.live.context
         for event in self.declared:
             self._emit(who, event.event_type, partial(_event_fields, event, exchange))
-        if self._options.requests and not self._is_skipped():
+        if options.requests and (options.skip_paths == () or not self._is_skipped()):
             kind = "http.request" if exchange.kind == "http" else "websocket.session"
             without_secrets = partial(scrub, emitter=self._emitter)
-            build = partial(request_fields, self._options, exchange, self._inbound, without_secrets)
+            build = partial(request_fields, options, exchange, self._inbound, without_secrets)
             self._emit(who, kind, build)
 
     def _is_skipped(self) -> bool:
-        if self._options.skip_paths == ():
-            return False
         return any(map(self._options.skips, (self.exchange.path, *self.exchange.app_paths)))
 
     def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:

@@ -84,9 +84,10 @@ class VerifiedContext(LiveContext):
         stated = self._set
         if stated is None:
             stated = self._first or self._made()
-        filled = self._filled
-        if not is_empty(stated.user_id):
+        user_id = stated.user_id
+        if user_id != "" if type(user_id) is str else not is_empty(user_id):
             return stated
+        filled = self._filled
         known = filled[1] if filled is not None and filled[0] is stated else None
         if known is not None and not isinstance(known, AnonymousContext):
             return known
@@ -98,7 +99,8 @@ class VerifiedContext(LiveContext):
         if user_id:
             known = stated.replace(user_id=user_id)
         elif known is None:
-            known = AnonymousContext.unless_known(stated)
+            is_one = type(stated) is AnonymousContext
+            known = stated if is_one else AnonymousContext.unless_known(stated)
         self._filled = stated, known
         return known
 

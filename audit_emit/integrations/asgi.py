@@ -228,8 +228,9 @@ class _AuditedConnection:
         """Read them at the end, because routers and proxy middlewares write into the scope."""
         exchange, scope = self._exchange, self._scope
         exchange.client = client_host(scope)
-        places = [place for place in self._audit.inner_origins if "type" in place]
-        for each in (*reversed(places), scope):
+        inner = self._audit.inner_origins
+        places = [place for place in reversed(inner) if "type" in place] if inner else ()
+        for each in (*places, scope):
             exchange.route = exchange.route or route_of(each, exchange.path)
             root = app_root(each)
             below_app = below(exchange.path, root) if root else None

@@ -76,6 +76,8 @@ _SEQ = ("chain_sequence", "The sequence number at the end of the chain.")
 _SUCCESS = ("last_success_timestamp_seconds", "When a record last reached the sink.")
 _CHECKPOINT = ("last_checkpoint_timestamp_seconds", "When the log was last signed.")
 _SIGNED = ("last_checkpoint_sequence", "The sequence number that was last signed.")
+_ANCHOR = ("last_anchor_timestamp_seconds", "When a checkpoint was last brought to an anchor.")
+_ANCHORED = ("last_anchor_sequence", "The sequence number that an anchor last got.")
 _FAILING = ("sink_failing", "1 while a sink cannot be written, by the reason.")
 _MOVE_SECONDS = 1.0
 
@@ -128,6 +130,10 @@ def _gauges(health: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str,
     if signed is not None:
         yield _CHECKPOINT, {}, signed
         yield _SIGNED, {}, checkpoint["last_seq"] or 0
+    outside = checkpoint.get("outside") or {}
+    if outside.get("anchored_at") is not None:
+        yield _ANCHOR, {}, outside["anchored_at"]
+        yield _ANCHORED, {}, outside["anchored_seq"]
 
 
 class AuditCollector(Collector):
@@ -237,6 +243,8 @@ class MovingThread:
             (_SUCCESS, ["sink"], "max"),
             (_CHECKPOINT, [], "max"),
             (_SIGNED, [], "max"),
+            (_ANCHOR, [], "max"),
+            (_ANCHORED, [], "max"),
         )
         for (metric, text), labels, mode in shared:
             self._gauges[metric] = client.Gauge(
@@ -244,8 +252,13 @@ class MovingThread:
             )
         failing, text = _FAILING
         self._failing = client.Gauge(
-            f"audit_emit_{failing}", text, ["sink"], multiprocess_mode="livemax", registry=made
+            f"audit_emit_{failing}",
+            text,
+            ["sink", "reason"],
+            multiprocess_mode="livemax",
+            registry=made,
         )
+        self._reasons: dict[str, str] = {}
         build = client.Gauge(
             "audit_emit_build_info",
             "The version.",
@@ -320,7 +333,12 @@ class MovingThread:
                 self._moved[name] = now
         for (metric, _), labels, value in _gauges(health):
             if metric == _FAILING[0]:
-                self._failing.labels(labels["sink"]).set(value)
+                sink, reason = labels["sink"], labels["reason"]
+                before = self._reasons.get(sink, reason)
+                if before != reason:  # what it was is over
+                    self._failing.labels(sink, before).set(0)
+                self._failing.labels(sink, reason).set(value)
+                self._reasons[sink] = reason
             else:
                 gauge = self._gauges[metric]
                 (gauge.labels(**labels) if labels else gauge).set(value)

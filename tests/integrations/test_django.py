@@ -77,6 +77,26 @@ def test_a_user_that_nobody_has_loaded_is_not_loaded_for_the_record(
     assert records("http.request")[-1]["user_id"] == ""
 
 
+def test_a_user_that_is_not_loaded_stops_no_asynchronous_request(
+    records: Any, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Touched in a loop, the lazy user would ask the database: SynchronousOnlyOperation.
+    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)
+
+    async def main() -> int:
+        client = AsyncClient()
+        await client.aforce_login(user)
+        with site.queries() as made:
+            response = await client.get("/quiet-async/")
+        assert made == []
+        return int(response.status_code)
+
+    assert asyncio.run(main()) == 200
+    request = records("http.request")[-1]
+    assert (request["user_id"], request["actor_kind"]) == ("", "anonymous")
+    assert "error" not in request["fields"]
+
+
 def test_an_unhandled_exception_is_named_and_its_message_is_not(records: Any) -> None:
     Client(raise_request_exception=False).get("/fail/")
     fields = records("http.request")[0]["fields"]

@@ -65,7 +65,7 @@ def test_each_call_of_a_server_of_1_x_is_one_record(
             timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stderr
-        until(lambda: len(of(log, "mcp.tool_called")) == 3, "the record of the call given up")
+        until(lambda: len(of(log, "mcp.tool_called")) == 4, "the record of the call given up")
 
     if transport == "stdio":
         drive()
@@ -73,13 +73,14 @@ def test_each_call_of_a_server_of_1_x_is_one_record(
         server = ("python", PROGRAM, "server", transport, str(port))
         with running(*server, port=port, log=tmp_path / "output.txt", env=env):
             drive()
-    first, failed, given_up = of(log, "mcp.tool_called")
+    first, failed, late, given_up = of(log, "mcp.tool_called")
     (written,) = of(log, "note.written")
     assert written["correlation_id"] == first["correlation_id"] != failed["correlation_id"]
     assert (first["user_id"], first["actor_kind"]) == ("", "anonymous")
     assert (first["fields"]["tool"], first["fields"]["outcome"]) == ("add", "success")
     assert first["fields"]["arguments"]["a"] == 1
     assert (failed["fields"]["tool"], failed["fields"]["outcome"]) == ("fail", "failure")
+    assert (late["fields"]["tool"], late["fields"]["outcome"]) == ("late", "failure")
     assert (given_up["fields"]["tool"], given_up["fields"]["outcome"]) == ("wait", "cancelled")
     assert [one["fields"]["resource"] for one in of(log, "mcp.resource_read")] == ["note://one"]
     assert [one["fields"]["prompt"] for one in of(log, "mcp.prompt_read")] == ["summarize"]

@@ -21,11 +21,13 @@ package("prometheus-client")
 from prometheus_client import CollectorRegistry, generate_latest  # noqa: E402
 
 import audit_emit  # noqa: E402
+from audit_emit._checkpoints.anchoring import Anchored  # noqa: E402
 from audit_emit._core.measured import SAMPLE  # noqa: E402
 from audit_emit.integrations.prometheus import (  # noqa: E402
     COUNTERS,
     HISTOGRAMS,
     AuditCollector,
+    MovingThread,
 )
 
 INTEGRATIONS = Path(__file__).parents[2] / "integrations"
@@ -33,6 +35,7 @@ RULES = INTEGRATIONS / "prometheus" / "alerts.yaml"
 DASHBOARD = INTEGRATIONS / "grafana" / "emitters.json"
 GAUGES = (
     "backlog_events",
+    "last_anchor_timestamp_seconds",
     "last_checkpoint_timestamp_seconds",
     "last_success_timestamp_seconds",
     "sink_failing",
@@ -82,6 +85,56 @@ def test_one_call_of_sixteen_is_in_the_histograms(tmp_path: Path) -> None:
     assert sizes == [1, 1, 2]
     assert 2400 < values["audit_emit_line_size_bytes_sum"] < 4000
     emitter.close()
+
+
+def test_the_last_checkpoint_and_the_last_anchor_are_shown(tmp_path: Path) -> None:
+    log = tmp_path / "a.jsonl"
+    emitter = audit_emit.Emitter(service="t", jsonl=log, stdout=False, signing_key="5e" * 32)
+    registry = CollectorRegistry()
+    registry.register(AuditCollector(emitter))
+    emitter.emit(None, "a.b", {})
+    assert "audit_emit_last_anchor_sequence" not in shown(registry)
+    until(lambda: "audit_emit_last_checkpoint_sequence" in shown(registry), "a checkpoint")
+    anchored = Anchored(1, 1_800_000_000, "file:/mnt/other", 2, "the note")
+    (tmp_path / "anchors.jsonl").write_bytes(anchored.to_line())
+    values = shown(registry)
+    assert values["audit_emit_last_checkpoint_sequence"] >= 2
+    assert values["audit_emit_last_checkpoint_timestamp_seconds"] > 1_700_000_000
+    assert values["audit_emit_last_anchor_sequence"] == 2
+    assert values["audit_emit_last_anchor_timestamp_seconds"] == 1_800_000_000
+    emitter.close()
+
+
+class Failing:
+    """An emitter whose file cannot be written, for one reason or another."""
+
+    def __init__(self, emitter: audit_emit.Emitter) -> None:
+        self._health = emitter.health()
+        self.reason: str | None = None
+
+    def health(self) -> dict[str, Any]:
+        sink = {
+            **self._health["sinks"]["jsonl"],
+            "state": "failing" if self.reason else "ok",
+            "last_error": self.reason,
+        }
+        return {**self._health, "sinks": {"jsonl": sink}}
+
+
+def test_several_processes_show_why_a_sink_fails_and_only_for_so_long(
+    emitter: audit_emit.Emitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing, registry = Failing(emitter), CollectorRegistry()
+    thread = MovingThread(emitter, registry)
+    monkeypatch.setattr(emitter, "health", failing.health)
+    found = []
+    for reason in ("ENOSPC", "EIO", None):
+        failing.reason = reason
+        thread.move()
+        values = shown(registry)
+        name = 'audit_emit_sink_failing{reason="%s",sink="jsonl"}'
+        found.append([values.get(name % one, 0) for one in ("ENOSPC", "EIO", "")])
+    assert found == [[1, 0, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def test_a_scrape_makes_no_emitter() -> None:
@@ -154,6 +207,15 @@ def test_the_alert_rules_are_valid() -> None:
     command = [program("promtool"), "check", "rules", str(RULES)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_fires_when_it_has_reason_and_not_before() -> None:
+    tests = Path(__file__).with_name("emitter_alerts.yaml")
+    command = [program("promtool"), "test", "rules", str(tests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    alerts = re.findall(r"alert: (\w+)", RULES.read_text())
+    assert set(re.findall(r"alertname: (\w+)", tests.read_text())) == set(alerts)
 
 
 @pytest.mark.parametrize("file", [RULES, DASHBOARD], ids=["alerts", "dashboard"])

@@ -131,6 +131,11 @@ def stream(_: Any) -> StreamingHttpResponse:
     return StreamingHttpResponse(body())
 
 
+async def quiet_async(_: Any) -> HttpResponse:
+    """Looks at no user."""
+    return HttpResponse("quiet")
+
+
 async def stream_async(_: Any) -> StreamingHttpResponse:
     async def body() -> Any:
         for number in range(3):
@@ -159,6 +164,7 @@ def sign_out(request: Any) -> HttpResponse:
 urlpatterns = [
     path("invoices/<int:number>/", hello),
     path("async/", hello_async),
+    path("quiet-async/", quiet_async),
     path("who/", who),
     path("claims/", claims),
     path("fail/", fail),

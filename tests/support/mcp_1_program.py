@@ -44,7 +44,11 @@ def serve(transport: str, port: int) -> None:
     def summarize() -> str:
         return "Summarize."
 
-    for tool in (add, fail, wait):
+    async def late() -> None:
+        async with asyncio.timeout(0):
+            await asyncio.sleep(3600)
+
+    for tool in (add, fail, late, wait):
         server.tool()(tool)
     server.resource("note://one")(read)
     server.prompt()(summarize)
@@ -58,6 +62,7 @@ async def drive(session: Any) -> None:
     await session.initialize()
     await session.call_tool("add", {"a": 1, "b": 2, "password": "open sesame"})
     await session.call_tool("fail", {})
+    await session.call_tool("late", {})
     await session.read_resource("note://one")
     await session.get_prompt("summarize")
     await session.list_tools()
