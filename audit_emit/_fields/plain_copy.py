@@ -212,7 +212,7 @@ class Copy:
         if begins:
             suspects.append(_may_be_json)
         if not suspects and not may_tell:
-            look.remember(texts)
+            look.remember(texts, len(together))
             return True
         return all(self._is_harmless(text, suspects, may_tell=may_tell) for text in texts)
 
@@ -231,5 +231,5 @@ class Copy:
             if clean:
                 look.remember_telling(text)
         elif clean:
-            look.remember([text])
+            look.remember([text], len(text))
         return True

@@ -180,12 +180,15 @@ class Look:
         if len(text) <= _MAX_QUIET_LENGTH:
             telling.add(text)
 
-    def remember(self, texts: list[str]) -> None:
-        """Add to ``quiet``."""
+    def remember(self, texts: list[str], length: int) -> None:
+        """Add to ``quiet``; ``length``: at least that of each of them."""
         quiet = self._known.quiet
         if len(quiet) >= _MAX_QUIET:
             quiet.clear()
-        quiet.update(text for text in texts if len(text) <= _MAX_QUIET_LENGTH)
+        if length <= _MAX_QUIET_LENGTH:
+            quiet.update(texts)
+        else:
+            quiet.update(text for text in texts if len(text) <= _MAX_QUIET_LENGTH)
 
     def suspects(self, together: str, *, telling: bool) -> list[Callable[[str], bool]]:
         """Questions that tell which of some texts have to be looked at more closely."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 from audit_emit._redaction.alphabet import folded_text
 from audit_emit._redaction.anchors import anchored, any_of, signs_in_each
 from audit_emit._redaction.grammar import Grammar
-from audit_emit._redaction.rule import BEFORE, LONG_RUN, Rule
+from audit_emit._redaction.rule import BEFORE, LONG_RUN, RUN, Rule
 from audit_emit._runtime.lazy import Pattern, lazy_attribute
 
 __all__ = ["Folded", "Group", "Prefilter"]
@@ -63,7 +63,7 @@ class Prefilter:
             certain, with_run = self._of_short_texts
             if certain is not None and certain(text) is not None:
                 return True
-            if with_run is None or with_run(text) is None:
+            if with_run is None or len(text) < RUN or with_run(text) is None:
                 return False
             return LONG_RUN.search(text) is not None
         for search in self._certain:
