@@ -18,13 +18,7 @@ from audit_emit._stores.jsonl.critical import CriticalSection
 from audit_emit._stores.jsonl.durability import Durability
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 
-__all__ = ["TURN_SECONDS", "CompiledAppend"]
-
-TURN_SECONDS = 0.004
-"""How long a thread waits for another one that is writing, before it goes the other way. Where many
-threads serve requests, whoever writes waits for the interpreter afterwards, and all others who emit
-meanwhile meet its lock: the way in Python costs them four times as much. Together with what that
-way waits for it stays within the promise of 50 ms."""
+__all__ = ["CompiledAppend"]
 
 NUMBERS = Struct("=7q4Q")
 """Lock, its names, when it is looked at next, file, its longest size, how long a look is fresh, the
@@ -62,10 +56,7 @@ class CompiledAppend:
         section, clock = self._section, self._clock
         kept: list[Any] = [None]
         before = ""
-        mutex = section.mutex
-        if clock.now_ns is not time_ns or not (
-            mutex.acquire(False) or (section.is_moving and mutex.acquire(timeout=TURN_SECONDS))
-        ):
+        if clock.now_ns is not time_ns or not section.take_turn():
             return None
         place, segment = section.place, section.segment
         # A signal handler that forked meanwhile has left the child another section.

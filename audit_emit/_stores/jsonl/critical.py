@@ -25,11 +25,17 @@ from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
 from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
 from audit_emit.errors import SinkError
 
-__all__ = ["LOCK_CHECK_NS", "LOCK_SECONDS", "CriticalSection", "word_of"]
+__all__ = ["LOCK_CHECK_NS", "LOCK_SECONDS", "TURN_SECONDS", "CriticalSection", "word_of"]
 
 LOCK_SECONDS = 0.045
 """How long one call waits, for all locks and all that others left to do together; the promise is
 50 ms. A deadline is passed on from step to step, and 0 means that nothing was waited for yet."""
+
+TURN_SECONDS = 0.004
+"""How long a thread waits for another one that is writing, before it goes the other way. Where many
+threads serve requests, whoever writes waits for the interpreter afterwards, and all others who emit
+meanwhile meet its lock: the way in Python costs them four times as much. Together with what that
+way waits for it stays within the promise of 50 ms."""
 
 _NEW_LOCK_SECONDS = 0.005
 """How long nothing is written under a lock file that is new, though the log is not: somebody may
@@ -89,6 +95,11 @@ class CriticalSection:
     def is_moving(self) -> bool:
         """Whether who waited last for a lock has got it."""
         return self._patient and self._threads_move
+
+    def take_turn(self) -> bool:
+        """Take the thread lock if it is free, or will be in a moment; whether it is taken."""
+        taken: bool = self.mutex.acquire(False)
+        return taken or (self.is_moving and self.mutex.acquire(timeout=TURN_SECONDS))
 
     def is_inside(self) -> bool:
         """Whether this thread is in the middle of a write, and a signal handler asks."""

@@ -31,7 +31,8 @@ from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter, bind
 from audit_emit._runtime import compiled as _compiled
-from audit_emit._stores.jsonl.compiled_append import TURN_SECONDS, CompiledAppend
+from audit_emit._stores.jsonl.compiled_append import CompiledAppend
+from audit_emit._stores.jsonl.critical import TURN_SECONDS
 from audit_emit._stores.jsonl.store import JsonlStore
 from audit_emit.context import LiveContext
 from audit_emit.integrations._request_context import enter_request, leave_request
