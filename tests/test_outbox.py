@@ -18,12 +18,13 @@ import pytest
 import sqlalchemy
 from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sa_asyncio
-from support.postgres_records import assert_unforked, draft, lines_of, own_record
+from support.postgres_records import assert_unforked, draft, drafts, lines_of, own_record
 from support.postgres_server import Database
 from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, bind
 from audit_emit._settings.address import Address
+from audit_emit._stores.postgres.rows import BATCH
 from audit_emit._stores.postgres.sealing import Sealer
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
@@ -412,6 +413,17 @@ def test_a_sealer_says_how_long_the_oldest_has_waited(shop: Database, emitter: E
     assert sealer.lag() > 0
     sealer.seal()
     assert sealer.lag() == 0
+
+
+def test_more_than_a_batch_is_gone_on_with_at_once(shop: Database) -> None:
+    with psycopg.connect(shop.as_user("the_writer")) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO audit_emit.outbox (service, unlinked) VALUES ('shop', %s)",
+            [(text,) for text in drafts(BATCH + 1)],
+        )
+    sealer = seal(shop)
+    rounds = [sealer.seal() for _ in range(3)]
+    assert [(done.records, done.more) for done in rounds] == [(BATCH, True), (1, False), (0, False)]
 
 
 def test_a_sealer_without_a_database_says_so(emitter: Emitter) -> None:

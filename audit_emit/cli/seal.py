@@ -46,7 +46,7 @@ def command(address: str | None, *, follow: bool, lines: bool) -> Exit:
         refused += done.refused
         for error in done.errors:
             complain(f"{error} ({error.reason}); other chains are sealed meanwhile")
-        return bool(done.records)
+        return done.more if follow else bool(done.records)
 
     try:
         if follow:

@@ -22,6 +22,12 @@ from audit_emit._stores.postgres.rows import UnlinkedRow
 from audit_emit.errors import DatabaseError
 
 POLL_SECONDS = 0.2
+"""Between looks while nothing waits."""
+
+_PACE_SECONDS = 0.05
+"""Between rounds of a service's own thread while rows come. A round for each row would sync as
+often as the service does; one for hundreds would keep the interpreter from its threads."""
+
 LONGEST_SECONDS = 30.0
 REFUSED_SECONDS = 30.0
 """How long a chain is left alone that took nothing."""
@@ -44,11 +50,13 @@ class Sealed(NamedTuple):
 
     Attributes:
         errors: of chains that took nothing now, while others did.
+        more: whether more than a batch waited, so that the next round is due at once.
     """
 
     records: int = 0
     refused: int = 0
     errors: tuple[DatabaseError, ...] = ()
+    more: bool = False
 
 
 class Sealer:
@@ -88,10 +96,10 @@ class Sealer:
             DatabaseError: the database gives no answer; nothing was sealed twice, or lost.
         """
         done = Sealed()
-        waiting = [(service, tenant) for service, tenant, *_ in self._ask(_WAITING)]
+        waiting = {(service, tenant): rows for service, tenant, rows, _ in self._ask(_WAITING)}
         # What another sealer has sealed since waits no longer, and is no fault any more.
         self._refusing = {one: self._refusing[one] for one in waiting if one in self._refusing}
-        for service, tenant in waiting:
+        for (service, tenant), rows in waiting.items():
             if time.monotonic() < self._refusing.get((service, tenant), (0.0, ""))[0]:
                 continue
             try:
@@ -104,7 +112,11 @@ class Sealer:
                 done = done._replace(errors=(*done.errors, error))
                 continue
             self._refusing.pop((service, tenant), None)
-            done = Sealed(done.records + len(records), done.refused + refused, done.errors)
+            done = done._replace(
+                records=done.records + len(records),
+                refused=done.refused + refused,
+                more=done.more or rows > BATCH,
+            )
             self._tell(records)
         return done
 
@@ -153,7 +165,7 @@ class Sealer:
 
         def take(connection: Any, tenant: str, most: int) -> tuple[list[UnlinkedRow], int]:
             rows = connection.execute(_TAKE, [service, tenant, most]).fetchall()
-            drafts = [UnlinkedRow.of(text) for _, text in rows if is_event(text, service)]
+            drafts = [row for _, text in rows if (row := event_of(text, service)) is not None]
             refused = len(rows) - len(drafts)
             if refused:
                 drafts.append(UnlinkedRow.of(self._own("audit.gap", _loss(refused)), own=True))
@@ -174,26 +186,27 @@ class Sealer:
         return found
 
 
-def is_event(text: str, service: str) -> bool:
-    """Whether a row is a record of an application's event, up to its link.
+def event_of(text: str, service: str) -> UnlinkedRow | None:
+    """The record of an application's event that a row is, up to its link; ``None`` for all else.
 
     Records about the log itself are for the log to write; members of the link, too.
     """
     if not text.startswith('{"ts":"') or not text.endswith('"') or "\n" in text:
-        return False
+        return None
     members = parsed(f"{text}}}".encode())
-    if members is None or not _MEMBERS <= set(members) <= _MEMBERS | _ALSO:
-        return False
-    event_type, copies = members["event_type"], UnlinkedRow.of(text).copies
-    return (
+    if members is None or not _MEMBERS <= members.keys() <= _MEMBERS | _ALSO:
+        return None
+    event_type, row = members["event_type"], UnlinkedRow.of(text)
+    is_event = (
         isinstance(event_type, str)
         and TYPE.fullmatch(event_type) is not None
         and (not event_type.startswith(RESERVED) or event_type == "audit.invalid_event_type")
         and members["service"] == service
-        and copies.id is not None
-        and len(copies.ts) == len("2026-05-19T20:00:00.123456789Z")
+        and row.copies.id is not None
+        and len(row.copies.ts) == len("2026-05-19T20:00:00.123456789Z")
         and isinstance(members["fields"], dict)
     )
+    return row if is_event else None
 
 
 def _loss(rows: int) -> dict[str, Any]:
@@ -238,7 +251,7 @@ class SealerThread(threading.Thread):
             try:
                 done = self._sealer.seal()
                 self.fault, failures = self._sealer.fault, 0
-                wait = 0.0 if done.records else POLL_SECONDS
+                wait = 0.0 if done.more else _PACE_SECONDS if done.records else POLL_SECONDS
             except Exception as error:  # noqa: BLE001 - nobody else would begin again
                 let_through(error)
                 self.fault = error.reason if isinstance(error, DatabaseError) else "seal-failed"
