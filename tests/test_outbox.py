@@ -210,6 +210,13 @@ def test_the_row_goes_to_the_chain_of_its_workspace(shop: Database) -> None:
     assert shop.run("SELECT tenant FROM audit_emit.heads") == [("acme",)]
 
 
+def test_a_pipeline_takes_the_record_with_the_change(shop: Database, emitter: Emitter) -> None:
+    with psycopg.connect(shop.as_user("the_writer")) as connection, connection.pipeline():
+        receipt = emit_in(connection, None, "order.placed", {}, emitter=emitter)
+    seal(shop).seal()
+    assert shop.run("SELECT id::text FROM audit_emit.records") == [(receipt.id,)]
+
+
 def test_a_secret_is_not_even_in_the_outbox(shop: Database, emitter: Emitter) -> None:
     secret = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
     with psycopg.connect(shop.as_user("the_writer")) as connection:

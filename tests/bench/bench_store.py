@@ -89,7 +89,10 @@ def _together(many: int, seconds: float, make: Callable[[], Callable[[], int]]) 
 
 
 def _rate(url: str, connections: int, seconds: float) -> float:
-    """Lock, read the tail, insert, commit: one record each."""
+    """Lock, read the tail, insert, commit: one record each.
+
+    It is favoured: it makes no hash, and its table has one index, where ``records`` has six.
+    """
 
     def make() -> Callable[[], int]:
         connection = psycopg.connect(url, autocommit=True)
