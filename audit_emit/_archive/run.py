@@ -32,7 +32,7 @@ from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
 from audit_emit._archive.said import service_in
 from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
-from audit_emit._archive.standing import UNSIGNED_DAYS, lost, unknown, unsigned
+from audit_emit._archive.standing import late, lost, unknown
 from audit_emit._archive.state import (
     DECLARED,
     Begun,
@@ -57,7 +57,6 @@ from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, Forged
 
 Progress = Callable[[int, int], None]
 _DAY = len("2026-05-19")
-_DAY_NS = 86_400 * 10**9
 
 
 class Done(NamedTuple):
@@ -145,7 +144,7 @@ class Archiver:
         self._declare_rest(known)
         held = self._held = self._holds()
         done = self._run(known[-1] if known else None, progress)
-        done = done._replace(lost=gone, late=self._late())
+        done = done._replace(lost=gone, late=late(self._source, self._signed, self._now_ns()))
         if known and not done.made and not (gone or done.late or done.waiting or self._stop()):
             self._attest(known[-1])
         if done.made and (now := self._holds()).all != held.all:
@@ -161,12 +160,6 @@ class Archiver:
         if not self._had:
             return unknown(self._source.reader, known, self._bucket.settings.shown)
         return lost(self._bucket, known[-1]) if known else ""
-
-    def _late(self) -> str:
-        if self._source.ended:
-            return ""
-        before = ts_of(self._now_ns() - UNSIGNED_DAYS * _DAY_NS)
-        return unsigned(self._source.reader, self._signed, before)
 
     def _run(self, last: Manifest | None, progress: Progress | None) -> Done:
         signed = self._signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from audit_emit._archive.sources import whole_blocks
+from audit_emit._archive.sources import Source, checkpoint_lines, whole_blocks
 from audit_emit._archive.state import DECLARED, same_there
 from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.manifest import Manifest
-from audit_emit._format.record import head_of, parsed
+from audit_emit._format.record import head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.typed import records_of
@@ -22,6 +22,7 @@ from audit_emit.errors import ArchiveError, ObjectStoreError
 UNSIGNED_DAYS = 2
 """A record that nobody has signed for so long is not just waiting for the next checkpoint."""
 
+_DAY_NS = 86_400 * 10**9
 _CHECKPOINT = "audit.checkpoint"
 
 
@@ -64,16 +65,30 @@ def unknown(reader: LogReader, known: Sequence[Manifest], where: str) -> str:
     return ""
 
 
-def unsigned(reader: LogReader, signed: int, before: str) -> str:
+def late(source: Source, signed: int, now_ns: int) -> str:
+    """Why a log goes on that is not signed for this archive any more, or never was; else empty.
+
+    Args:
+        signed: the newest record that a checkpoint by a key of the archiver covers; 0 for none.
+        now_ns: the wall clock.
+
+    Raises:
+        OSError: the log cannot be read.
+    """
+    if source.ended:
+        return ""
+    if not signed and next(checkpoint_lines(source.reader), None) is not None:
+        return "no checkpoint of the log is by a key that is given (--key): nothing can be archived"
+    return _unsigned(source.reader, signed, ts_of(now_ns - UNSIGNED_DAYS * _DAY_NS))
+
+
+def _unsigned(reader: LogReader, signed: int, before: str) -> str:
     """Whether a record waits for its signature that is older than a time; which, or an empty text.
 
     Args:
         signed: the newest record that a checkpoint covers. Those that only name a checkpoint need
             no other one.
         before: the time, as ``ts`` of a record.
-
-    Raises:
-        OSError: the log cannot be read.
     """
     newest = reader.bounds().last
     if newest is None or newest.seq <= signed:

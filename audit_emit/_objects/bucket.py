@@ -15,7 +15,7 @@ from datetime import datetime
 from hashlib import md5, sha256
 from typing import IO, Any, NamedTuple, Self
 
-from audit_emit._objects.failures import failure_of
+from audit_emit._objects.failures import failure_of, words_of
 from audit_emit._settings.archive import ArchiveSettings
 from audit_emit.errors import ConfigError, ObjectStoreError
 
@@ -321,7 +321,7 @@ def _client(settings: ArchiveSettings) -> Any:
             config=config,
         )
     except (theirs.BotoCoreError, ValueError) as error:
-        raise ConfigError("archive", f"boto3 cannot use it: {type(error).__name__}") from None
+        raise ConfigError("archive", f"boto3 cannot use it: {words_of(error)[1]}") from None
 
 
 def _md5(body: IO[bytes]) -> bytes:

@@ -73,6 +73,8 @@ _CLASSES = {
     "CredentialRetrievalError": ("credentials", "boto3 cannot get the credentials"),
     "TokenRetrievalError": ("expired", "the credentials have expired; renew them"),
     "UnauthorizedSSOTokenError": ("expired", "the credentials have expired; renew them"),
+    "ProfileNotFound": ("credentials", "AWS_PROFILE names no profile that boto3 finds"),
+    "ConfigParseError": ("credentials", "boto3 cannot read its configuration file"),
     "NoRegionError": ("region", "no region is set: AUDIT_EMIT_ARCHIVE_REGION"),
     "EndpointConnectionError": ("unreachable", "the store cannot be reached"),
     "ConnectionClosedError": ("unreachable", "the store closed the connection"),
@@ -103,13 +105,14 @@ def failure_of(error: Any, operation: str, what: str) -> ObjectStoreError:
     elif code:
         reason, why = _CODES.get(str(status), ("refused", "the store refused it"))
     else:
-        reason, why = _of_class(error)
+        reason, why = words_of(error)
     shown = code if code.isascii() and code.isalnum() and len(code) < 64 else ""
     named = f" ({operation}: {shown})" if shown else f" ({operation})"
     return ObjectStoreError(reason, f"{what}: {why}{named}", unknown=reason in _UNKNOWN)
 
 
-def _of_class(error: BaseException) -> tuple[str, str]:
+def words_of(error: BaseException) -> tuple[str, str]:
+    """A word for programs and a sentence for people, for an exception by its class."""
     for kind in type(error).__mro__:
         if kind.__name__ in _CLASSES:
             return _CLASSES[kind.__name__]

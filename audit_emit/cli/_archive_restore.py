@@ -62,6 +62,8 @@ def restore(
 
     With a key, every manifest must be vouched for by it before anything is fetched.
     """
+    if last_seq is not None and last_seq < first_seq:
+        raise click.UsageError("--last-seq is before --first-seq")
     settings = settings_of(archive)
     ring = KeyRing.from_sources(list(keys), os.environ)
     wanted = {name: value for name, value in (("service", service), ("chain", chain)) if value}
@@ -75,7 +77,8 @@ def restore(
                 refuse_unvouched(one, ring)
             cold = _range(colds, first_seq, last_seq)
             if cold is None:
-                click.echo(f"nothing is archived in {settings.shown}", err=True)
+                what = "nothing of that range" if colds else "nothing"
+                click.echo(f"{what} is archived in {settings.shown}", err=True)
                 return Exit.NOTHING
             with on_terminal("restoring") as bar:
                 done = restore_files(bucket, cold, os.path.abspath(directory), bar)

@@ -131,7 +131,9 @@ def verify(
     except FAILURES as error:
         return failed(error)
     there = {cold.chain for cold in colds}
-    told += [(Cold(settings, chain, [], []), [_gone(chain)]) for chain in sorted(chains - there)]
+    named_there = {key.split("/")[-2] for key in known if "/" in key}
+    lacking = sorted((chains & named_there) - there)
+    told += [(Cold(settings, chain, [], []), [_gone(chain)]) for chain in lacking]
     status = worst(_verdict(issues) for _, issues in told) if told else Exit.NOTHING
     _show(told, status, settings.shown, form)
     return status

@@ -170,6 +170,8 @@ def name_of(log: str) -> str:
 
 def not_there(log: str) -> NoLog:
     """The error for a log that is not there, with those that may have been meant."""
+    if is_archive(log):
+        return NoLog(f"nothing is archived in {visible(log)}; see: audit-emit archive status LOG")
     path = Path(log)
     told = f"there is no log {'in ' if path.is_dir() else ''}{visible(log)}"
     if log == settings({}).jsonl:

@@ -227,5 +227,8 @@ def test_a_chain_that_has_ended_is_archived_and_goes(
     append(archived, 3)
     writer = archived.as_user("the_writer")
     status, ran = told(capsys, "archive", "run", writer)
+    assert [one["late"][:8] for one in ran["logs"]] == ["record 1", ""], "nobody signs the new one"
+    assert main(["checkpoint", writer]) == Exit.OK
+    status, ran = told(capsys, "archive", "run", writer)
     assert (status, len(ran["logs"])) == (Exit.OK, 2)
     assert prune(capsys, archived)[1]["months"] == ["records_202001"]

@@ -100,6 +100,29 @@ def test_a_second_run_finds_nothing_new_and_says_so(
     assert store.names() == before
 
 
+def test_a_key_that_signs_another_log_is_told_at_once(
+    log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["archive", "run", str(log.directory), "--key", "cd" * 32]) == Exit.INCOMPLETE
+    assert "by a key that is given" in capsys.readouterr().err
+    assert store.names() == []
+    assert main(["archive", "verify", str(log.directory)]) == Exit.NOTHING, "nothing is gone"
+
+
+def test_a_range_of_which_nothing_is_there_is_told_apart_from_an_empty_archive(
+    log: SignedLog, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    restore = ["archive", "restore", str(tmp_path / "restored")]
+    assert main([*restore, "--first-seq", "9", "--last-seq", "3"]) == Exit.USAGE
+    assert main(restore) == Exit.NOTHING
+    assert "nothing is archived" in capsys.readouterr().err
+    assert main(["query", f"s3://{store.name}/audit"]) == Exit.NOTHING
+    assert "nothing is archived" in capsys.readouterr().err
+    assert main(["archive", "run", str(log.directory)]) == Exit.OK
+    assert main([*restore, "--first-seq", "99999"]) == Exit.NOTHING
+    assert "nothing of that range" in capsys.readouterr().err
+
+
 def test_a_run_says_that_what_was_archived_is_gone(
     log: SignedLog, store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
