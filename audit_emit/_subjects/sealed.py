@@ -75,8 +75,7 @@ class SubjectKey:
             nonce: 12 bytes that were used with this key never before.
         """
         made = nonce + self._encrypt(nonce, plain, _bound(record_id, pointer))
-        text = b2a_base64(made, newline=False).translate(_URL_SAFE, b"=\n").decode()
-        return f"{self._begin}{text}"
+        return self._begin + b2a_base64(made).translate(_URL_SAFE, b"=\n").decode("ascii")
 
     def open(self, sealed: str, record_id: str, pointer: str) -> bytes | None:
         """The JSON text of a sealed value; ``None`` where it is none of this key and this place."""
