@@ -113,6 +113,34 @@ def test_a_timestamp_authority_stamps_it_and_verify_wants_that(
     assert stamped(base64.b64decode(kept[0].token), b"another note") is None
 
 
+def test_an_answer_to_another_question_or_by_an_authority_that_ended_is_no_stamp(
+    log: PrunableLog, made: WitnessedLog, tmp_path: Path
+) -> None:
+    requirements.package("rfc3161-client", "rfc3161_client")
+    for name in ("tsa", "ended"):
+        (tmp_path / name).mkdir()
+    authority, ended = Authority(tmp_path / "tsa"), Authority(tmp_path / "ended", days=-1)
+    kept: list[bytes] = []
+
+    def again(request: Request) -> Answer:
+        kept.append(authority.stamp(request.body) if not kept else kept[0])
+        return Answer(200, kept[0])
+
+    with serving(again, most=1 << 16) as server:
+        place = f"tsa:{server.url}"
+        assert brought(log, made, place) == {place: ""}
+        (log.path / "anchors.jsonl").unlink()
+        assert brought(log, made, place) == {place: "it stamped nothing (status 0)"}
+    refused = b"\x30\x05\x30\x03\x02\x01\x02"
+    with serving(lambda _: Answer(200, refused), most=1 << 16) as server:
+        place = f"tsa:{server.url}"
+        assert brought(log, made, place)[place]
+    with stamping(ended) as url:
+        assert brought(log, made, f"tsa:{url}") == {f"tsa:{url}": ""}
+    (one,) = notes_in((log.path / "anchors.jsonl").read_bytes())
+    assert stamped_by(ended.root)(base64.b64decode(one.token), one.note.encode()) is None
+
+
 class TestVerify:
     @pytest.fixture
     def kept(self, log: PrunableLog, made: WitnessedLog, tmp_path: Path) -> Path:

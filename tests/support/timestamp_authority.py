@@ -37,11 +37,15 @@ digests = sha512
 class Authority:
     """One with keys of its own.
 
+    Args:
+        place: a directory of its own.
+        days: for which its certificate is good from now on; one that ended is -1.
+
     Attributes:
         root: the certificate that is trusted, in PEM.
     """
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, days: int = 30) -> None:
         self._program = requirements.program("openssl")
         self._place = place
         self._lock = threading.Lock()
@@ -52,7 +56,7 @@ class Authority:
         self._run(*new, "-keyout", "leaf.key", "-out", "leaf.csr", "-subj", "/CN=tsa")
         signed = ("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key")
         more = ("-CAcreateserial", "-extfile", "c.cnf", "-extensions", "leaf", "-out", "leaf.pem")
-        self._run(*signed, *more)
+        self._run(*signed, *more, "-days", str(days))
         self.root = (place / "ca.pem").read_bytes()
 
     def _run(self, *words: str) -> None:
