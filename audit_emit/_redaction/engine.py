@@ -27,6 +27,7 @@ _ESCAPED_TAIL = Pattern(r"[%\\&][^\s\"'<>,;]{0,256}")
 _MAX_STRINGS = 64
 """Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
 _MAX_NESTED = 2
+_BETWEEN = " \t\r\n,:;"
 
 
 class Found(NamedTuple):
@@ -184,9 +185,10 @@ def _some(rule: str, spans: Iterable[Span], length: int) -> Iterator[Found]:
 
 
 def _of_values(text: str, spans: Iterable[Span]) -> Iterator[Span]:
-    """The spans that hold a secret, not only the name of the place where it is."""
+    """The spans that hold a secret, not only the name of its place, or signs between others."""
     for start, end in spans:
-        if not is_reference(text[start:end]):
+        value = text[start:end]
+        if value.strip(_BETWEEN) and not is_reference(value):
             yield start, end
 
 

@@ -27,9 +27,13 @@ _LINE_ENDS = "\x85\u2028\u2029"
 _QUOTES = Pattern(r"\\(?P<itself>[\\\"'/`])")
 """What is escaped in a quoted text because of the quotes around it."""
 _HEX = "[0-9A-Fa-f]"
+_MORE = f"(?:%(?:25){{0,3}}[89abAB]{_HEX})"
 _ESCAPE = Pattern(
+    # Two to four bytes of UTF-8 are one letter.
+    rf"(?P<letters>%(?:25){{0,3}}"
+    rf"(?:[cdCD]{_HEX}{_MORE}|[eE]{_HEX}{_MORE}{{2}}|[fF][0-4]{_MORE}{{3}}))"
     # A variable of Windows (``%DB_PASS%``) is no escape.
-    rf"%(?![A-Z][A-Z0-9]{{1,32}}_[A-Z0-9_]{{1,64}}%)(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
+    rf"|%(?![A-Z][A-Z0-9]{{1,32}}_[A-Z0-9_]{{1,64}}%)(?:25){{0,3}}(?P<hex1>{_HEX}{{2}})|%u(?P<hex2>{_HEX}{{4}})"
     rf"|\\{{1,8}}u(?P<pair>[dD][89abAB]{_HEX}{{2}}\\{{1,8}}u[dD][c-fC-F]{_HEX}{{2}})"
     rf"|\\{{1,8}}u(?P<hex3>{_HEX}{{4}})|\\{{1,8}}u\{{(?P<hex4>{_HEX}{{1,6}})\}}"
     rf"|\\{{1,8}}x(?P<hex5>{_HEX}{{2}})|&#x(?P<hex6>{_HEX}{{1,6}})(?:;|(?![0-9A-Za-z]))"
@@ -138,6 +142,9 @@ def _said(match: re.Match[str]) -> str:
     found = match.group(group) if group else ""
     if group.startswith("hex"):
         return _character(int(found, 16))
+    if group == "letters":
+        code = bytes.fromhex("".join(part[-2:] for part in found.split("%")))
+        return code.decode("utf-8", "replace")[:1]
     if group == "pair":
         high, low = int(found[:4], 16), int(found[-4:], 16)
         return chr(0x10000 + ((high & 0x3FF) << 10 | low & 0x3FF))

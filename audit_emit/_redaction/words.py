@@ -211,7 +211,7 @@ HARMLESS_LAST = _words(
     username masked redacted config configuration settings setting identifier identifiers alias
     aliases description mask hint hints context time times details options parameters resource
     requested page in info information metadata meta stats statistics summary sock socket class
-    namespace use review step
+    namespace use review step minute second hour day banner stdin prompt
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(

@@ -10,6 +10,8 @@ from audit_emit._redaction.readings import Reading, readings
     [
         ("a%20b", "a b"),
         ("a%252520b", "a b"),
+        ("%D0%BF%25C3%25A9%E2%9F%B5%F0%9F%94%91", "п\u00e9\u27f5\U0001f511"),
+        ("%E9%DB", "\u00e9\u00db"),
         ("a\\u003db", "a=b"),
         ("a\\\\nb", "a\nb"),
         ("a&#61;b&amp;c&#x3d;d", "a=b&c=d"),

@@ -33,7 +33,7 @@ ARROWS = "".join(
 SIGNS = f":=<>\n{ARROWS}"
 """Characters, one of which is between each name and its value."""
 _SIGN = (
-    r"(?:::(?=[ \t])|<=>|>>=|<<<|<<(?=[ \t]{0,2}[\"'])"
+    r"(?:::(?=[ \t])|<=>|>>>?=|<<=|<<<|<<(?=[ \t]{0,2}[\"'])"
     rf"|[?+|:&*/%^.!~\-]{{0,3}}={{1,3}}[>~:]?|[\-~]>|<-|[:{ARROWS}])"
 )
 _ASSIGN = Pattern(

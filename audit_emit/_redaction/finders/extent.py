@@ -53,7 +53,9 @@ _BARE_TEXT = (
     rf"|(?<=\S)[\"'](?!{END}))+"
 )
 BARE = Pattern(_BARE_TEXT)
-_TAIL = Pattern(rf"(?![\s,;&)\]}}>|]|{END}){_BARE_TEXT}")
+_CLOSES = Pattern(r"\\{0,7}[\"'](?:[\])}]{0,4},[ \t]{0,4}[\"'{\[]|[\])}]{1,4}[,\s]|[\])}]{0,4}\Z)")
+"""A quote that ends what a name stands in: ``"enter the password:", "n": 1``."""
+_TAIL = Pattern(rf"(?![\s,;&)\]}}>|]|[.:!?]\\{{0,7}}[\"']|{END}){_BARE_TEXT}")
 """What stands behind a quote or bracket that did not end the value."""
 _SCHEME = Pattern(
     r"(?:bearer|basic|digest|negotiate|token|apikey|aws4-hmac-sha256)[ \t]+", re.IGNORECASE
@@ -102,6 +104,8 @@ class Extents:
         text = self._text
         quote = QUOTED.match(text, start)
         if quote is not None:
+            if _CLOSES.match(text, start) and text.rfind(quote.group(2), 0, start) >= 0:
+                return start, start
             start = quote.end()
             end = closing_quote(text, start, str(quote.group(1)), str(quote.group(2)))
             if tail := _TAIL.match(text, end + len(quote.group(1)) + 1):

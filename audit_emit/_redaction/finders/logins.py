@@ -20,6 +20,11 @@ _BESIDE = Pattern(rf"{_USER}[\"']?(?:[ \t][^\n|;]{{0,128}}?)?[ \t]{_OPTION}{_WOR
 _BEFORE = Pattern(rf"{_OPTION}{_WORD}[\"']?[ \t]{{1,3}}(?:[^\n|;]{{0,128}}?[ \t])?{_USER}")
 _PLACE = Pattern(r"[0-9][0-9.:,/\-]*(?:/(?:tcp|udp))?|[./~].*|-.*")
 """What ``-p`` takes elsewhere: ports, paths."""
+_OTHER_P = Pattern(
+    r"(?<![\w\-])(?:mysql|mariadb|psql|pg_|createdb|dropdb|ssh|scp)[\w\-]{0,16}[ \t]"
+    r"(?:[^\n|;]{0,96}[ \t])?\Z"
+)
+"""Programs whose ``-p`` takes no password behind a space."""
 OPTIONS = ("-u ", "-U ", "-l ", "-au ", "-xu ", "-user ", "-username ", "/u:", "/user:")
 """What a text has in it that ``options`` has to look at."""
 
@@ -28,7 +33,8 @@ def options(text: str) -> Iterator[Span]:
     """``-u bob -p x``: of which program does not matter."""
     for pattern in (_BESIDE, _BEFORE):
         for match in pattern.finditer(text):
-            if not _PLACE.fullmatch(match.group(1)):
+            before = text[max(0, match.start() - 128) : match.start()]
+            if not _PLACE.fullmatch(match.group(1)) and not _OTHER_P.search(before):
                 yield from unless_redacted(text, *match.span(1))
 
 

@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 _NOTHING = frozenset(
-    "true false null none nil undefined 0 1 yes no on off nan n/a *** ****".split()
+    "true false null none nil undefined 0 1 yes no on off nan n/a ok asc desc *** ****".split()
 )
 _EMPTY = frozenset(("", "true", "false", "null", "none", "0", "1"))
 _LONGEST = 512
@@ -70,6 +70,10 @@ _MAX_PORT = 3
 _CONNECTS = Pattern(
     r"(?:\b(?:to|at|host|server|dial|via|connect(?:ing)?)[ \t]{1,2}|//)\Z", re.IGNORECASE
 )
+_OF_TESTS = Pattern(r"[0-9]{1,3}\Z|test[s_/.]")
+"""What follows ``pass`` where tests are reported."""
+_LOGFMT = Pattern(r"[a-z][a-z_]{1,32}=")
+"""Another name with its value: ``auth: method=oidc``."""
 _SMALLEST = 1000
 _SMALL = Pattern(r"[0-9]{1,3}(?![\w.\-]*\w)")
 """A number that is no token: how many there are, which one it is."""
@@ -96,7 +100,7 @@ _RESOURCE = Pattern(
 """What the secret stores of AWS, Google and Azure call what they keep, as against its value."""
 _LOOKUP = Pattern(
     r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
-    r"|env\.get|os\.LookupEnv)\b[.\[(]"
+    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|[A-Za-z_][\w.]{0,64}\(\)\Z"
 )
 """Where code takes a secret from, as against the secret."""
 _SCHEMA = Pattern(
@@ -161,7 +165,10 @@ def may_be_plain(value: str) -> bool:
 
 def is_plain_number(name: str, value: int) -> bool:
     """Whether a number under the name of a secret is none: ``sessions: 3``, ``pat: 7``."""
-    return value in (0, 1) or (0 < value < _SMALLEST and is_counted(name))
+    if value in (0, 1):
+        return True
+    # ``TokenFilter.java:88`` is a place in a file.
+    return 0 < value < _SMALLEST and (is_counted(name) or _FILE.search(name) is not None)
 
 
 def annotation_end(text: str, start: int) -> int:
@@ -193,12 +200,14 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     """
     start, end = span
     word = text[start:end]
-    lower = word.lower().rstrip(".,;:!?)")
-    if lower in _NOTHING or lower in _TYPES or lower == name:
+    lower = word.lower().rstrip(".,;:!?) ")
+    if lower in _NOTHING or lower in _TYPES or lower == name.rpartition(".")[2]:
         return True
-    if _LOOKUP.match(word) or _SCHEMA.match(word):
+    if (name == "pass" and _OF_TESTS.match(lower) is not None) or (
+        is_weak(name) and _LOGFMT.match(word) is not None and not name.endswith(_WHOLE)
+    ):
         return True
-    if _SMALL.fullmatch(word) and is_counted(name):
+    if _LOOKUP.match(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
         return True
     operator = sign.strip()
     if operator in ("==", "===", "!=", "!==", "=~", "~=") and _IDENTIFIER.fullmatch(word):
@@ -240,11 +249,14 @@ def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
 
 
 def _is_prose(text: str, start: int, name: str) -> bool:
+    if _ATTEMPTS.match(text, start) is not None:
+        return True
     word = _WORD.match(text, start)
-    if word is None or text[word.end() : word.end() + 1].strip():
+    after = "" if word is None else text[word.end() : word.end() + 1]
+    if word is None or (after.strip() and after not in _CLOSING):
         return _counted(text, start, name)
     first = word.group().lower().rstrip(".,;:!?)]")
-    ends = text[word.end() : word.end() + 1] in ("", "\n", "\r")
+    ends = after in ("", "\n", "\r") or after in _CLOSING
     if ends and len(split_name(name)) > 1:
         return first in _PROSE  # client_secret: all there is on its line
     whole = name.endswith(_WHOLE) and "=" in text[start : (text.find("\n", start) + 1) or len(text)]
@@ -253,6 +265,11 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     return first in _PROSE
 
 
+_CLOSING = "\"'`\\"
+"""Behind a word: the quotes around all of it."""
+_ATTEMPTS = Pattern(
+    r"[0-9]{1,3} (?:attempts?|tries|retries|digits?|char(?:acter)?s?|times|left|remaining)\b"
+)
 _WHOLE = ("authorization", "cookie", "cookies")
 _COUNTED = Pattern(r"[0-9]{1,6} [a-z]{2,20}\b")
 

@@ -56,7 +56,7 @@ _AS_WORDS = frozenset("redacted filtered masked censored scrubbed omitted".split
 _OF_A_VALUE = _AS_WORDS | frozenset(
     "your my the insert enter some value here example put add paste hidden removed sanitized "
     "sanitised obfuscated suppressed sensitive protected withheld set unset empty none null "
-    "unchanged unknown".split()
+    "unchanged unknown not no".split()
 )
 """Words in brackets that say that a value was left out, or is to be put there."""
 _LONGEST = 600

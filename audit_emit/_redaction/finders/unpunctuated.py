@@ -91,7 +91,7 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
             if match is not None and not is_fact(match.group(1)):
                 yield from unless_redacted(text, *match.span(1))
         match = _BRACKETED.match(text, place.end)
-        if match is not None and STRONG.match(match.group(1)):
+        if match is not None and STRONG.match(match.group(1)) and not is_fact(match.group(1)):
             yield from unless_redacted(text, *match.span(1))
         match = _SENTENCE.match(text, place.end)
         if match is None:
