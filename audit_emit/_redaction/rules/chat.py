@@ -15,7 +15,7 @@ RULES: tuple[Rule, ...] = (
         id="slack-token",
         keywords=tuple(f"xox{kind}" for kind in "abcdeoprs"),
         find=r"xox[abcdeoprs][0-9]{0,3}[\-.][A-Za-z0-9_\-.=~%+/]{8,}",
-        examples=tuple(f"xox{kind}-" + sample(kind, "word", 50) for kind in "abcdeoprs"),
+        examples=lambda: tuple(f"xox{kind}-" + sample(kind, "word", 50) for kind in "abcdeoprs"),
     ),
     *token("slack-app-token", "xapp-", "word", 90, least=12, anywhere=True),
     Rule(
@@ -26,19 +26,19 @@ RULES: tuple[Rule, ...] = (
             rf"(?:{_SLACK_CHANNEL}|(?!{_SLACK_CHANNEL}))"
             r"([\w\-/+]{12,})"
         ),
-        examples=("https://hooks.slack.com/services/T00000000/B00000000/" + "aB3" * 8,),
+        examples=lambda: ("https://hooks.slack.com/services/T00000000/B00000000/" + "aB3" * 8,),
     ),
     Rule(
         id="discord-webhook",
         keywords=("/api/webhooks/",),
         find=r"/api/webhooks/[0-9]{13,24}/([\w\-]{6,})",
-        examples=("https://discord.com/api/webhooks/123456789012345678/" + "aB3-" * 17,),
+        examples=lambda: ("https://discord.com/api/webhooks/123456789012345678/" + "aB3-" * 17,),
     ),
     Rule(
         id="teams-webhook",
         keywords=("webhook.office.com/", "/IncomingWebhook/"),
         find=r"/IncomingWebhook/([\w\-/]{16,})",
-        examples=(
+        examples=lambda: (
             "https://example.webhook.office.com/webhookb2/1b2c@3d4e/IncomingWebhook/"
             + "0a1b2c3d" * 4
             + "/0b1c2d3e-0000-4000-8000-00000000000a",
@@ -48,7 +48,7 @@ RULES: tuple[Rule, ...] = (
         id="power-automate-webhook",
         keywords=("/workflows/", "logic.azure.com"),
         find=r"/workflows/[0-9a-f]{32}/[^\s\"']{1,128}[?&]sig=([\w\-%]{16,})",
-        examples=(
+        examples=lambda: (
             "https://prod-1.logic.azure.com/workflows/"
             + "0a" * 16
             + "/triggers/manual/paths/invoke?api-version=2016&sig="
@@ -59,25 +59,25 @@ RULES: tuple[Rule, ...] = (
         id="zapier-webhook",
         keywords=("hooks.zapier.com/",),
         find=r"hooks\.zapier\.com/hooks/catch/([\w/]{4,})",
-        examples=("https://hooks.zapier.com/hooks/catch/1234567/aB3dE5f/",),
+        examples=lambda: ("https://hooks.zapier.com/hooks/catch/1234567/aB3dE5f/",),
     ),
     Rule(
         id="tines-webhook",
         keywords=(".tines.com/webhook/",),
         find=r"\.tines\.com/webhook/[\w\-]{4,128}/([\w\-]{16,})",
-        examples=("https://example.tines.com/webhook/" + "0a" * 16 + "/" + "0b" * 16,),
+        examples=lambda: ("https://example.tines.com/webhook/" + "0a" * 16 + "/" + "0b" * 16,),
     ),
     Rule(
         id="ifttt-webhook",
         keywords=("maker.ifttt.com/",),
         find=r"maker\.ifttt\.com/trigger/[\w\-]{1,64}/(?:json/)?with/key/([\w\-]{10,})",
-        examples=("https://maker.ifttt.com/trigger/alarm/with/key/" + "aB3-" * 6,),
+        examples=lambda: ("https://maker.ifttt.com/trigger/alarm/with/key/" + "aB3-" * 6,),
     ),
     Rule(
         id="telegram-bot-token",
         keywords=(":A",),
         find=r"(?<=[0-9]{6}):(A[\w\-]{32,})",
-        examples=("1234567890:AA" + sample("telegram", "word", 33),),
+        examples=lambda: ("1234567890:AA" + sample("telegram", "word", 33),),
         long_run=True,
     ),
     Rule(
@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
         id="discord-bot-token",
         keywords=("MT", "Mj", "Mz", "ND", "NT", "Nj", "Nz", "OD", "OT"),
         find=(r"(?<![\w.\-])(?:MT|M[jz]|N[DTjz]|O[DT])[A-Za-z0-9]{21,26}\.[\w\-]{6}\.[\w\-]{27,}"),
-        examples=(f"MT{sample('bot', 'alnum', 22)}.aBc-_1.{sample('bot2', 'word', 38)}",),
+        examples=lambda: (f"MT{sample('bot', 'alnum', 22)}.aBc-_1.{sample('bot2', 'word', 38)}",),
         word_start=True,
         long_run=True,
     ),
@@ -104,7 +104,7 @@ RULES: tuple[Rule, ...] = (
         id="mailchimp-key",
         keywords=("-us",),
         find=r"(?<![\w\-])[0-9a-z]{32}-us[0-9]{1,3}(?![\w\-])",
-        examples=("0a1b2c3d" * 4 + "-us12",),
+        examples=lambda: ("0a1b2c3d" * 4 + "-us12",),
         long_run=True,
     ),
     *token("brevo-key", "xkeysib- xsmtpsib-", "word", 81, least=40, anywhere=True),
@@ -114,7 +114,7 @@ RULES: tuple[Rule, ...] = (
         id="courier-key",
         keywords=("pk_",),
         find=r"(?<![A-Za-z0-9])pk_(?!live_|test_)[A-Za-z0-9]{1,24}_[A-Za-z0-9]{28}(?![A-Za-z0-9])",
-        examples=("pk_prod_" + sample("courier", "alnum", 28),),
+        examples=lambda: ("pk_prod_" + sample("courier", "alnum", 28),),
         non_examples=("pk_live_" + sample("public", "alnum", 24),),
         word_start=True,
         long_run=True,
@@ -126,7 +126,7 @@ RULES: tuple[Rule, ...] = (
             r"(?<![\w\-.])[tua]-(?=[\w.]{0,39}[0-9])(?=[\w.]{0,39}[A-Z])(?=[\w.]{0,39}[a-z])"
             r"[\w.]{20,50}(?![\w\-.])"
         ),
-        examples=("t-" + sample("lark", "alnum", 22),),
+        examples=lambda: ("t-" + sample("lark", "alnum", 22),),
         word_start=True,
         long_run=True,
     ),

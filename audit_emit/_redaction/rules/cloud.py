@@ -25,13 +25,13 @@ RULES: tuple[Rule, ...] = (
         id="azure-devops-token",
         keywords=("JQQJ99",),
         find=r"(?<![A-Za-z0-9])[A-Za-z0-9]{0,80}JQQJ99[A-Za-z0-9]{16,}",
-        examples=(sample("devops", "alnum", 52) + "JQQJ99" + sample("d2", "alnum", 26),),
+        examples=lambda: (sample("devops", "alnum", 52) + "JQQJ99" + sample("d2", "alnum", 26),),
     ),
     Rule(
         id="azure-client-secret",
         keywords=("Q~",),
         find=r"(?<![\w~.\-])[\w~.\-]{3}[0-9]Q~[\w~.\-]{31,34}(?![\w~\-])",
-        examples=("abc8Q~" + sample("azure-client-secret", "alnum", 34),),
+        examples=lambda: ("abc8Q~" + sample("azure-client-secret", "alnum", 34),),
     ),
     Rule(
         # Azure's keys carry a mark near their end, by which their issuer finds leaked ones.
@@ -41,7 +41,7 @@ RULES: tuple[Rule, ...] = (
             r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{33,80}"
             rf"(?:{'|'.join(map(re.escape, _AZURE_MARKS))})[A-Za-z0-9+/]{{4,10}}={{0,2}}"
         ),
-        examples=tuple(
+        examples=lambda: tuple(
             sample(mark, "alnum", 42) + mark + sample(mark + "2", "alnum", 8)
             for mark in _AZURE_MARKS
         ),
@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
         id="azure-refresh-token",
         keywords=("0.A", "1.A"),
         find=r"(?<![\w.\-])[01]\.A[\w\-]{50,}(?:\.[\w\-.]{1,200})?",
-        examples=("0.A" + sample("entra", "word", 90) + ".Ag" + sample("e2", "word", 120),),
+        examples=lambda: ("0.A" + sample("entra", "word", 90) + ".Ag" + sample("e2", "word", 120),),
         word_start=True,
         long_run=True,
     ),
@@ -58,14 +58,14 @@ RULES: tuple[Rule, ...] = (
         id="azure-repository-key",
         keywords=("git&",),
         find=r"git&[0-9]{12}&[A-Za-z0-9/+]{40,}={0,2}",
-        examples=("git&202501010000&" + sample("apim", "alnum", 86) + "==",),
+        examples=lambda: ("git&202501010000&" + sample("apim", "alnum", 86) + "==",),
     ),
     *token("cloudflare-token", "cfut_ cfat_ cfk_", "word", 40, least=20),
     Rule(
         id="cloudflare-origin-ca-key",
         keywords=("v1.0-",),
         find=r"v1\.0-(?:[0-9a-f]{24}-[0-9a-f]{40,}|[\w\-.]{100,})",
-        examples=("v1.0-" + "0a1b2c3d" * 3 + "-" + sample("origin", "hex", 146),),
+        examples=lambda: ("v1.0-" + "0a1b2c3d" * 3 + "-" + sample("origin", "hex", 146),),
     ),
     *token("cockroach-key", "CCDB1_", "word", 40, least=24),
     *token("databricks-token", "dapi", "hex", 32, least=32, rest="(?:-[0-9])?"),

@@ -68,13 +68,15 @@ RULES: tuple[Rule, ...] = (
         id="terraform-cloud-token",
         keywords=(".atlasv1.",),
         find=r"(?<![\w.\-])[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_\-=]{24,}",
-        examples=(sample("atlas", "alnum", 14) + ".atlasv1." + sample("tf", "word", 64),),
+        examples=lambda: (sample("atlas", "alnum", 14) + ".atlasv1." + sample("tf", "word", 64),),
     ),
     Rule(
         id="airtable-token",
         keywords=("pat",),
         find=r"(?<![\w.\-])pat[A-Za-z0-9]{14}\.[0-9A-Za-z]{56,}",
-        examples=("pat" + sample("airtable", "alnum", 14) + "." + sample("air", "hex", 64),),
+        examples=lambda: (
+            "pat" + sample("airtable", "alnum", 14) + "." + sample("air", "hex", 64),
+        ),
         word_start=True,
         long_run=True,
     ),
@@ -82,7 +84,7 @@ RULES: tuple[Rule, ...] = (
         id="airtable-oauth-token",
         keywords=(".v1.",),
         find=r"(?<![\w.\-])[A-Za-z0-9]{10,40}\.v1\.[\w\-]{10,120}\.[0-9a-f]{16,}",
-        examples=(
+        examples=lambda: (
             "oaa" + sample("a1", "alnum", 13) + ".v1." + "aB3-" * 6 + "." + sample("a", "hex", 64),
         ),
     ),
@@ -90,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         id="storyblok-token",
         keywords=("tt-",),
         find=r"(?<![A-Za-z0-9])[A-Za-z0-9]{22}tt-[0-9]{6}-[\w\-]{12,}",
-        examples=(sample("storyblok", "alnum", 22) + "tt-123456-" + "aB3-" * 5,),
+        examples=lambda: (sample("storyblok", "alnum", 22) + "tt-123456-" + "aB3-" * 5,),
         long_run=True,
     ),
 )

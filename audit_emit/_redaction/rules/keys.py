@@ -64,7 +64,7 @@ RULES: tuple[Rule, ...] = (
         id="jwt",
         keywords=_HEADS,
         find=_jwt,
-        examples=(
+        examples=lambda: (
             "eyJhbGciOiJIUzI1NiJ9." + sample("jwt", "word", 40) + "." + sample("j", "word", 43),
         ),
         non_examples=("eyJpZCI6MX0=",),
@@ -73,21 +73,23 @@ RULES: tuple[Rule, ...] = (
         id="jwt-in-base64",
         keywords=("ZXlK",),
         find=r"ZXlK(?<![A-Za-z0-9]ZXlK)[A-Za-z0-9+/_\-]{40,}={0,2}",
-        examples=("ZXlKaGJHY2lPaUpJVXpJMU5pSjku" + sample("jwt64", "base64", 60),),
+        examples=lambda: ("ZXlKaGJHY2lPaUpJVXpJMU5pSjku" + sample("jwt64", "base64", 60),),
         word_start=True,
     ),
     Rule(
         id="private-key-in-base64",
         keywords=(_ENCODED,),
         find=_encoded,
-        examples=(_ENCODED + "BSU0EgUFJJVkFURSBLRVktLS0tLQpN" + sample("pem", "alnum", 80),),
+        examples=lambda: (
+            _ENCODED + "BSU0EgUFJJVkFURSBLRVktLS0tLQpN" + sample("pem", "alnum", 80),
+        ),
         non_examples=(_ENCODED + "BDRVJUSUZJQ0FURS0tLS0tCk1JSUM" + sample("c", "alnum", 80),),
     ),
     Rule(
         id="paseto",
         keywords=tuple(f"v{n}.{kind}." for n in "1234" for kind in ("local", "public")),
         find=r"v[1-4]\.(?:local|public)\.[\w\-]{16,}(?:\.[\w\-]{1,200})?",
-        examples=(
+        examples=lambda: (
             "v2.local." + sample("paseto", "word", 80),
             "v4.public." + sample("p", "word", 90),
         ),
@@ -100,7 +102,7 @@ RULES: tuple[Rule, ...] = (
             *(f"$2{kind}$" for kind in "abxy"),
         ),
         find=(r"\$(?:[1-9y]|gy|2[abxy])\$(?:rounds=)?[./A-Za-z0-9=]{1,64}\$[./A-Za-z0-9$]{16,}"),
-        examples=(
+        examples=lambda: (
             "$2b$12$" + sample("bcrypt", "alnum", 53),
             "$6$" + sample("salt", "alnum", 12) + "$" + sample("sha512", "alnum", 86),
         ),
@@ -112,7 +114,7 @@ RULES: tuple[Rule, ...] = (
             r"(?:\$(?:argon2(?:id|i|d)|scrypt|pbkdf2[a-z0-9\-]{0,8}|krb5[a-z0-9]{2,8})\$"
             r"|pbkdf2_sha(?:1|256|512)\$|\{SSHA(?:256|384|512)?\})[A-Za-z0-9$=,+/.*@:\-]{20,}"
         ),
-        examples=(
+        examples=lambda: (
             "$argon2id$v=19$m=65536,t=3,p=4$" + sample("argon", "alnum", 22) + "$" + "aB3" * 14,
             "pbkdf2_sha256$600000$" + sample("dj", "alnum", 22) + "$" + "aB3" * 14 + "=",
             "{SSHA}" + sample("ssha", "alnum", 38) + "==",
@@ -133,7 +135,7 @@ RULES: tuple[Rule, ...] = (
         id="wallet-import-format",
         keywords=("5H", "5J", "5K"),
         find=r"(?<![A-Za-z0-9])5[HJK][1-9A-HJ-NP-Za-km-z]{49}(?![A-Za-z0-9])",
-        examples=("5J" + "aBc1dEf2gHi3" * 4 + "z",),
+        examples=lambda: ("5J" + "aBc1dEf2gHi3" * 4 + "z",),
         word_start=True,
         long_run=True,
     ),
@@ -160,7 +162,7 @@ RULES: tuple[Rule, ...] = (
             r"|CX[A-Za-z0-9+/]IBAAKB)|MC4CAQAwBQYDK2Vw|MIGHAgEA|MHcCAQEE|MIGkAgEBBD"
             r"|MIG2AgEAMBAGByqGSM49)[A-Za-z0-9+/=\r\n\\]{24,}"
         ),
-        examples=(
+        examples=lambda: (
             "MIIEvgIBADANBgkqhkiG9w0BAQEFAASC" + sample("der", "base64", 200),
             "MIIEowIBAAKCAQEA" + sample("rsa", "base64", 200),
             "MC4CAQAwBQYDK2VwBCIEI" + sample("ed", "base64", 43),

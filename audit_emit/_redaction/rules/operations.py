@@ -16,7 +16,10 @@ RULES: tuple[Rule, ...] = (
         id="1password-secret-key",
         keywords=("A3-",),
         find=r"(?<![A-Za-z0-9])A3-[A-Z0-9]{6}-[A-Z0-9\-]{11,13}(?:-[A-Z0-9]{5})[A-Z0-9\-]{0,12}",
-        examples=("A3-ABC123-ABCDE1FGHI2-JKLM3-NOPQ4-RSTU5", "A3-ABC123-ABC123-ABCD1-EFGH2-IJKL3"),
+        examples=lambda: (
+            "A3-ABC123-ABCDE1FGHI2-JKLM3-NOPQ4-RSTU5",
+            "A3-ABC123-ABC123-ABCD1-EFGH2-IJKL3",
+        ),
         word_start=True,
     ),
     *token(
@@ -27,7 +30,9 @@ RULES: tuple[Rule, ...] = (
         id="dynatrace-other-token",
         keywords=("dt0",),
         find=r"(?<![A-Za-z0-9])dt0[A-Za-z][0-9]{2}\.[A-Z0-9]{24}\.[A-Z0-9]{40,}",
-        examples=("dt0x09." + sample("dt", "upper", 24) + "." + sample("dt2", "upper", 64),),
+        examples=lambda: (
+            "dt0x09." + sample("dt", "upper", 24) + "." + sample("dt2", "upper", 64),
+        ),
         word_start=True,
     ),
     *token("grafana-cloud-token", "glc_", "base64url", 64, least=13),
@@ -38,7 +43,7 @@ RULES: tuple[Rule, ...] = (
         id="launchdarkly-key",
         keywords=("api-", "sdk-", "mob-"),
         find=rf"(?<![A-Za-z0-9])(?:api|sdk|mob|rh-api)-{_UUID}(?![\w-])",
-        examples=("sdk-0a1b2c3d-1111-4222-8333-0a1b2c3d4e5f",),
+        examples=lambda: ("sdk-0a1b2c3d-1111-4222-8333-0a1b2c3d4e5f",),
         non_examples=("api-gateway-production-eu-central-1",),
         word_start=True,
         long_run=True,
@@ -50,7 +55,7 @@ RULES: tuple[Rule, ...] = (
         id="new-relic-license-key",
         keywords=("NRAL", "nral", "-NRMA"),
         find=r"(?<![A-Za-z0-9])[A-Za-z0-9]{36,48}(?:NRAL|nral|-NRMA)(?![A-Za-z0-9])",
-        examples=(
+        examples=lambda: (
             sample("nr", "hex", 32) + "FFFFNRAL",
             sample("nr2", "hex", 36) + "nral",
             "AA" + sample("nrma", "hex", 40) + "-NRMA",

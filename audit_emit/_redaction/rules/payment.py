@@ -22,7 +22,9 @@ RULES: tuple[Rule, ...] = (
         id="stripe-client-secret",
         keywords=("_secret_",),
         find=r"(?<![A-Za-z0-9])[a-z]{2,6}_[A-Za-z0-9]{10,64}_secret_[A-Za-z0-9]{10,}",
-        examples=("pi_" + sample("pi", "alnum", 24) + "_secret_" + sample("cs", "alnum", 25),),
+        examples=lambda: (
+            "pi_" + sample("pi", "alnum", 24) + "_secret_" + sample("cs", "alnum", 25),
+        ),
     ),
     Rule(
         # Many vendors name a secret key so; some put its kind or the mode before the characters.
@@ -32,7 +34,7 @@ RULES: tuple[Rule, ...] = (
             r"(?<![A-Za-z0-9])[sl]k_(?:[A-Za-z0-9]{1,64}_)?(?:[A-Za-z0-9]{1,24}_)?"
             r"(?=[A-Za-z0-9\-]{0,39}[0-9])[A-Za-z0-9\-]{16,}"
         ),
-        examples=(
+        examples=lambda: (
             "sk_" + sample("sk", "alnum", 24),
             "sk_1234_123456_" + sample("sk2", "hex", 32),
             "sk_0a1b2c3d-1111-4222-8333-0a1b2c3d4e5f",
@@ -48,7 +50,7 @@ RULES: tuple[Rule, ...] = (
             r"(?<![A-Za-z0-9])pk_(?:[0-9]{7,9}_[0-9A-Z]{32}|[a-z0-9]{45}|[0-9a-f]{34}"
             r"|[A-Za-z0-9]{34}|[A-Za-z0-9]{6}_[0-9a-f]{34})(?![A-Za-z0-9])"
         ),
-        examples=(
+        examples=lambda: (
             "pk_1234567_" + sample("clickup", "upper", 32),
             "pk_" + sample("klaviyo", "hex", 34),
             "pk_" + sample("chec", "lower", 45),
@@ -64,7 +66,7 @@ RULES: tuple[Rule, ...] = (
             r"(?:live|test|sandbox)_(?<!\w(?:live|test)_)(?<!\wsandbox_)(?=[A-Za-z0-9]{0,39}[0-9])"
             r"(?=[A-Za-z0-9]{0,39}[A-Z])(?=[A-Za-z0-9]{0,39}[a-z])[A-Za-z0-9]{24,}"
         ),
-        examples=("test_" + sample("column", "alnum", 27),),
+        examples=lambda: ("test_" + sample("column", "alnum", 27),),
         non_examples=("pk_live_" + sample("public", "alnum", 24),),
         word_start=True,
         long_run=True,
@@ -101,7 +103,7 @@ RULES: tuple[Rule, ...] = (
         id="square-token",
         keywords=("sq0a", "sq0c"),
         find=r"sq0[ac][a-z]{2}-[\w\-]{12,}",
-        examples=("sq0atp-" + sample("square", "word", 22), "sq0csp-" + "aB3-" * 11),
+        examples=lambda: ("sq0atp-" + sample("square", "word", 22), "sq0csp-" + "aB3-" * 11),
     ),
     *token("square-access-token", "EAAA", "token", 60, least=22, mixed=True),
     *token("teamwork-token", "tkn.v1_", "base64", 72, least=40, anywhere=True),
