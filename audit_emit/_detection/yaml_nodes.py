@@ -33,8 +33,14 @@ def yaml_nodes(text: str, refuse: Refuse) -> list[Node]:
 
     found: list[Node] = []
     try:
+        level = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             _refuse_what_stands_for_more(event, refuse)
+            # What the parser takes for a bracket grows with how many are open before it.
+            level += isinstance(event, yaml.CollectionStartEvent)
+            level -= isinstance(event, yaml.CollectionEndEvent)
+            if level > DEEPEST + 1:
+                raise refuse(event.start_mark.line + 1, f"more than {DEEPEST} levels")
         found.extend(
             _node(document, refuse, 0)
             for document in yaml.compose_all(text, Loader=yaml.SafeLoader)

@@ -13,6 +13,9 @@ from audit_emit._format.printable import visible
 
 _WILD = re.compile(r"[*?\[]")
 _BARE = re.compile(r"[A-Za-z0-9_@%+=:,./-]+")
+_CUTS = ";|"
+"""Where spreadsheets cut a cell: what follows must not be a formula, and a query is given as it is
+in every format, so that they are spelled out."""
 
 
 class Queries:
@@ -67,16 +70,19 @@ def types(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def quoted(word: str) -> str:
-    """A word for a shell; characters that nobody sees are spelled out (POSIX.1-2024, 2.2.4)."""
+    """A word for a shell; characters that nobody sees are spelled out (POSIX.1-2024, 2.2.4).
+
+    So are those at which a spreadsheet begins another cell.
+    """
     if word and _BARE.fullmatch(word):
         return word
-    if word.isprintable() and visible(word) == word:
+    if word.isprintable() and visible(word) == word and not set(_CUTS) & set(word):
         return "'" + word.replace("'", "'\\''") + "'"
     parts = []
     for character in word:
         if character in "\\'":
             parts.append(f"\\{character}")
-        elif character.isascii() and not character.isprintable():
+        elif character in _CUTS or (character.isascii() and not character.isprintable()):
             parts.append(f"\\x{ord(character):02x}")
         elif visible(character) == character:
             parts.append(character)

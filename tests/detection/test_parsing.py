@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 from support.anomalous_log import found, record
 
 from audit_emit._detection.loading import rules_of
@@ -143,6 +145,23 @@ def test_of_json(text: str, line: int, reason: str) -> None:
 def test_of_yaml_that_is_none() -> None:
     assert refused("title: [a")[1].startswith("this is not YAML")
     assert refused("a: &a [x]\nb: [*a, *a]")[1] == "anchors and aliases are not read; write it out"
+
+
+def test_of_deep_yaml_no_more_is_read_than_to_its_last_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, parse = [0], yaml.parse
+
+    def counted(*given: Any, **named: Any) -> Iterator[Any]:
+        for event in parse(*given, **named):
+            read[0] += 1
+            yield event
+
+    monkeypatch.setattr(yaml, "parse", counted)
+    for deep in ("[" * 20_000, "{a: " * 20_000, "- " * 20_000 + "a", "? " * 20_000 + "a"):
+        read[0] = 0
+        assert refused(deep)[1] == "more than 32 levels"
+        assert read[0] < 200
 
 
 def test_a_rule_in_yaml_is_the_one_in_json() -> None:

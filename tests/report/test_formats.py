@@ -114,6 +114,14 @@ def test_no_cell_of_the_table_begins_as_a_formula_does(hostile: Report) -> None:
     assert any("'=1+1" in cell for row in rows for cell in row)
 
 
+def test_a_query_stands_in_the_table_as_the_shell_takes_it(hostile: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(written(hostile, "csv").decode(), newline="")))
+    made = {one.query for part in (hostile.summary, *hostile.sections) for one in part.rows}
+    made |= {query for one in hostile.controls for _, query in one.evidence}
+    assert {row["query"] for row in rows} <= made | {hostile.verdict.command, ""}
+    assert any("\\x3b=cmd" in row["query"] for row in rows)
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_nothing_that_a_terminal_obeys_is_in_any_format(hostile: Report, form: str) -> None:
     body = written(hostile, form).decode()
