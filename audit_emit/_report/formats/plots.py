@@ -9,6 +9,8 @@ from audit_emit._report.model import Activity
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WIDTH, _HEIGHT = 960, 240
 _LEFT, _TOP, _FOOT = 64, 12, 34
+_LABEL = 84
+"""Room for a time below the axis; one that begins later ends where the plot ends."""
 _CELL, _ROW = 35, 24
 _SHADES = 6
 _DAY = 86_400
@@ -47,7 +49,9 @@ def over_time(activity: Activity) -> Markup:
             )
         if at % every == 0:
             text = bar.since[:10] if activity.step >= _DAY else bar.since[5:16].replace("T", " ")
-            drawn.append(element("text", text, x=_p(x), y=_HEIGHT - 12, class_="start"))
+            late = x > _WIDTH - _LABEL
+            place = {"x": _WIDTH, "class_": "end"} if late else {"x": _p(x), "class_": "start"}
+            drawn.append(element("text", text, y=_HEIGHT - 12, **place))
     said = (
         f"Records by {step_in_words(activity.step)}: {sum(bar.records for bar in bars):,} in all, "
         f"{sum(bar.refused for bar in bars):,} refused or failed"
