@@ -34,6 +34,7 @@ def yaml_nodes(text: str, refuse: Refuse) -> list[Node]:
     found: list[Node] = []
     try:
         level = 0
+        event: Any
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             _refuse_what_stands_for_more(event, refuse)
             # What the parser takes for a bracket grows with how many are open before it.
