@@ -37,6 +37,7 @@ class Alert(NamedTuple):
     """One alert in the table; texts are as the record has them.
 
     Attributes:
+        by, at, note: of who looked at it; empty while nobody did.
         id: by which it is acknowledged; empty where it names none.
         chain: of the log.
         place: ``CHAIN:SEQ`` of its record; empty where that is in no chain.
@@ -54,6 +55,9 @@ class Alert(NamedTuple):
     more: int
     acknowledged: bool
     state: str
+    by: str
+    at: str
+    note: str
     id: str
     chain: str
 
@@ -136,6 +140,7 @@ class Alerts:
             len(one.records) - len(linked),
             one.acknowledged is not None,
             state_of(one.acknowledged),
+            *(one.acknowledged or ("", "", "")),
             one.id,
             self._chain,
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from audit_emit._facade.text import visible
+from audit_emit.console.spelled import spelled
 
 DIRECTORY = Path(__file__).parent / "messages"
 ENGLISH = "en"
@@ -58,17 +58,14 @@ class Catalogue:
         Raises:
             KeyError: there is no such text, or it needs another value.
         """
-        return self.texts[name].format(**{key: visible(str(one)) for key, one in values.items()})
+        return self.texts[name].format(**{key: spelled(one) for key, one in values.items()})
 
     def markup(self, name: str, /, **values: object) -> Markup:
         """The same for a page: everything but its own markup, and that of values, is text."""
         made = str(escape(self.texts[name]))
         made = _CODE.sub(r"<code>\1</code>", _EMPHASIS.sub(r"<em>\1</em>", made))
         return Markup(made).format(  # noqa: S704 - it is escaped above
-            **{
-                key: one if isinstance(one, Markup) else visible(str(one))
-                for key, one in values.items()
-            }
+            **{key: one if isinstance(one, Markup) else spelled(one) for key, one in values.items()}
         )
 
 

@@ -13,6 +13,7 @@ from audit_emit._facade.records import hash_holds, head_of
 from audit_emit._facade.text import visible
 from audit_emit.console.messages import text
 from audit_emit.console.sealed import told
+from audit_emit.console.spelled import spelled
 
 _PAIRS = (
     ("before", "after"),
@@ -177,7 +178,7 @@ def _short(fields: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     """A value in a table: only as much of a long text is looked at as is shown."""
-    return _text(value[: _SHOWN + 1] if isinstance(value, str) else value)
+    return spelled(_text(value[: _SHOWN + 1] if isinstance(value, str) else value))
 
 
 def _leaves(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from audit_emit import __version__
 from audit_emit._facade.text import visible
 from audit_emit.console.access import Role
 from audit_emit.console.requests import catalogue_of, console_of, identity_of
+from audit_emit.console.spelled import spelled
 
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -21,7 +22,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters["visible"] = lambda value: visible(str(value))
+TEMPLATES.filters["visible"] = spelled
 TEMPLATES.filters["moment"] = lambda ts: (
     str(ts)[:23].removesuffix("Z").removesuffix(".000").replace("T", " ")
 )

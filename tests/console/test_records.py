@@ -9,6 +9,7 @@ from support.console_client import markup
 from support.export_records import HOSTILE, LINES, changed
 from support.for_each import for_each
 
+from audit_emit.console.messages import catalogue
 from audit_emit.console.records import Change, detail_of, row_of
 
 
@@ -51,3 +52,10 @@ def test_what_a_screen_would_obey_is_spelled_out() -> None:
     row = row_of(changed(5, user_id="a\u202eb\x1b[2J", fields={"k": "\u200b"}))
     assert row.actor == "a\\u202eb␛[2J"
     assert row.fields == "k=\\u200b"
+
+
+def test_what_is_written_from_the_right_moves_nothing_beside_it() -> None:
+    line = changed(5, fields={"a": "\u05d0", "b": "12", "c": "é"})
+    assert row_of(line).fields == "a=\u2068\u05d0\u2069  b=12  c=é"
+    told = catalogue().text("alerts.acknowledged", by="\u0627\u202e", at="2026")
+    assert told == "acknowledged by \u2068\u0627\\u202e\u2069, 2026"
