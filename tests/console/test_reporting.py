@@ -88,7 +88,10 @@ def emitter(tmp_path: Path) -> Iterator[Emitter]:
 
 
 def test_an_operator_acknowledges_an_alert_in_the_consoles_own_log(
-    log: Path, emitter: Emitter, capsys: pytest.CaptureFixture[str]
+    log: Path,
+    emitter: Emitter,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = client(console(log, emitter=emitter, access=users(**EVERYBODY)))
     before = (log / "audit.jsonl").read_bytes()
@@ -102,6 +105,9 @@ def test_an_operator_acknowledges_an_alert_in_the_consoles_own_log(
     for given, still in ((["--console", str(own)], 0), (["--console", str(log)], 1)):
         main(["status", str(log), "--json", *given])
         assert json.loads(capsys.readouterr().out)["alerts"]["open"] == still
+    monkeypatch.setenv("AUDIT_EMIT_JSONL", str(own))  # as where the console itself is started
+    main(["status", str(log), "--json"])
+    assert json.loads(capsys.readouterr().out)["alerts"]["open"] == 0
     # Somebody did already: nothing is recorded a second time.
     assert "acknowledged by olga" in again.get(acknowledged(again, "a-1").headers["location"]).text
     kept = Path(str(own)).read_bytes().splitlines()
