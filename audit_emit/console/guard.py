@@ -81,10 +81,7 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in scope.get("headers", ())
-        }
+        headers = _headers(scope)
         if self._sign_in is not None and self._sign_in.serves(_below(scope)):
             await self._sign_in_or_out(self._sign_in, scope, headers, send)
             return
@@ -172,6 +169,19 @@ class Guard:
 
     def _token(self, cookie: str, identity: Identity) -> str:
         return hmac.digest(self._key, f"{cookie}\0{identity.name}".encode(), "sha256").hex()
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """The headers by name; of several of one name all count, and none hides the others.
+
+    Else a client could send its own name beside that of a trusted proxy (RFC 9110, section 5.2).
+    """
+    found: dict[str, str] = {}
+    for raw, value in scope.get("headers", ()):
+        name, text_of = raw.decode("latin-1").lower(), value.decode("latin-1")
+        between = "; " if name == "cookie" else ", "
+        found[name] = f"{found[name]}{between}{text_of}" if name in found else text_of
+    return found
 
 
 def _below(scope: Scope) -> str:

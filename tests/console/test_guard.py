@@ -23,6 +23,7 @@ from support.console_client import (
 )
 from support.waiting import PATIENCE
 
+from audit_emit.console import Access
 from audit_emit.console.guard import POLICY
 
 
@@ -217,3 +218,16 @@ def test_who_tries_passwords_keeps_nobody_from_a_page(log: Path) -> None:
             go_on.set()
 
     assert asyncio.run(both()) == 200
+
+
+@pytest.mark.parametrize("twice", ["X-Forwarded-User", "X-Audit-Proxy-Secret", "Host"])
+def test_a_header_that_is_sent_twice_hides_no_other_one(log: Path, twice: str) -> None:
+    secret = "sixteen characters and more"
+    access = Access(EVERYBODY, proxy_header="X-Forwarded-User", proxy_secret=secret)
+    by_proxy = [("X-Forwarded-User", "vera"), ("X-Audit-Proxy-Secret", secret)]
+    sent = [("Host", "localhost")] if twice == "Host" else by_proxy
+    asked = client(console(log, access=None if twice == "Host" else access))
+    assert asked.get("/", headers=sent).status_code == 200
+    again = {"X-Forwarded-User": "olga", "X-Audit-Proxy-Secret": "a guess", "Host": "evil.example"}
+    for both in ([*sent, (twice, again[twice])], [(twice, again[twice]), *sent]):
+        assert asked.get("/", headers=both).status_code == 403
