@@ -154,14 +154,10 @@ class _Call:
         self._allowed = self._remaining()
         trace = live_span() or parse_traceparent(headers.get("traceparent", ()))
         ids = (self._inbound.correlation_id, *(trace or ()))
-        self.live: VerifiedContext = VerifiedContext(EMPTY, self._verified, ids)
+        # Not a method of this object: each would hold the other, for the garbage collector.
+        self.live: VerifiedContext = VerifiedContext(EMPTY, partial(_verified, context), ids)
         if context is not None:
             self._watch()
-
-    def _verified(self) -> str | None:
-        """The peer that TLS has verified; what metadata says is only claimed."""
-        identities = self._context.peer_identities() if self._context is not None else None
-        return identities[0].decode("utf-8", "replace") if identities else None
 
     def _watch(self) -> None:
         """Be told when the call ends: a client may leave while the handler still runs."""
@@ -234,6 +230,12 @@ class _Call:
         emitter = self._settings.emitter
         emit = audit_emit.emit if emitter is None else emitter.emit
         emit(self.live.context, "grpc.request", fields)
+
+
+def _verified(context: Any) -> str | None:
+    """The peer that TLS has verified; what metadata says is only claimed."""
+    identities = context.peer_identities() if context is not None else None
+    return identities[0].decode("utf-8", "replace") if identities else None
 
 
 def _outcome(code: str) -> str:
