@@ -4,8 +4,11 @@ Python's ``re`` tries alternatives one after the other, so a pattern such as ``(
 exponential time on a text that somebody chose (CWE-1333). A pattern is taken when all this holds:
 
 - a repetition is of single characters (a literal, a class), not of a group that itself repeats;
-- all repetitions but the last that must be there are bounded, with at most 256 characters together,
-  so that a place where it does not match costs that much at the most;
+- what is repeated has no alternatives, which could each match in several ways;
+- all repetitions but the last that must be there are bounded, with at most 256 characters together;
+- the ways in which they can share out a text among them are at most 640, as each of them is tried:
+  ``a{1,25}a{1,25}b`` has 25, as the second ends where ``b`` begins, and ``a{1,25}a{1,25}a{1,25}b``
+  has 625;
 - it has no back-reference, and looks ahead or behind only for what is bounded.
 """
 
@@ -14,10 +17,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-__all__ = ["MOST", "check"]
+__all__ = ["MOST", "MOST_WAYS", "check"]
 
 MOST = 256
 """Characters that all repetitions but the last may take together."""
+MOST_WAYS = 640
+"""Ways in which the repetitions of a pattern may match from one place."""
 _MANY = 1 << 20
 
 
@@ -37,6 +42,71 @@ def check(rule_id: str, pattern: str) -> None:
             f"rule {rule_id}: the pattern can take too long: its repetitions but the last take "
             f"{bounded} characters together, and {MOST} are the most"
         )
+    tried = ways(pattern)
+    if tried > MOST_WAYS:
+        raise ValueError(
+            f"rule {rule_id}: the pattern can take too long: its repetitions can match in {tried} "
+            f"ways from one place, and {MOST_WAYS} are the most; give them fixed lengths"
+        )
+
+
+def ways(pattern: str) -> int:
+    """In how many ways the parts of a pattern can match from one place, at the most.
+
+    A repetition that has to end where what follows it begins has one, and so has what stands last.
+    """
+    parser: Any = vars(re)["_parser"]
+    return _ways_of_all(parser.parse(pattern), last=True)
+
+
+def _ways_of_all(items: Any, *, last: bool = False) -> int:
+    parts = list(items)
+    end = max((at for at, item in enumerate(parts) if not _optional(item)), default=0)
+    product = within = 1
+    for at, item in enumerate(parts):
+        if str(item[0]) in ("ASSERT", "ASSERT_NOT"):
+            within = max(within, _ways_of_all(item[1][1]))  # it is not tried again
+        elif not (last and at >= end) and not _ends_by_itself(item, parts[at + 1 : at + 2]):
+            product *= _ways(item)
+    return max(product, within)
+
+
+def _ways(item: Any) -> int:
+    name, argument = str(item[0]), item[1]
+    if name.endswith("REPEAT"):
+        least, most, parts = argument
+        return (int(most) - int(least) + 1) * (_ways_of_all(parts) if int(most) == 1 else 1)
+    if name == "SUBPATTERN":
+        return _ways_of_all(argument[3])
+    if name == "BRANCH":
+        return sum(_ways_of_all(branch) for branch in argument[1])
+    return 1
+
+
+def _ends_by_itself(item: Any, following: Any) -> bool:
+    """Whether a repetition is of characters with none of which what follows it can begin."""
+    if not str(item[0]).endswith("REPEAT") or not following:
+        return False
+    repeated, first = _characters(item[1][2]), _characters(following)
+    return repeated is not None and first is not None and repeated.isdisjoint(first)
+
+
+def _characters(items: Any) -> frozenset[str] | None:
+    """The characters of ASCII that one item stands for, with ``é`` for all others; or None."""
+    parts = list(items)
+    if len(parts) != 1 or str(parts[0][0]) not in ("LITERAL", "NOT_LITERAL", "IN", "ANY"):
+        return None
+    compiler: Any = vars(re)["_compiler"]
+    one = compiler.compile(_as_pattern(items, parts))
+    return frozenset(char.lower() for char in _EACH if one.match(char))
+
+
+def _as_pattern(items: Any, parts: list[Any]) -> Any:
+    parser: Any = vars(re)["_parser"]
+    return parser.SubPattern(getattr(items, "state", None) or parser.State(), parts)
+
+
+_EACH = (*map(chr, range(128)), "\u00e9")
 
 
 class _NotLinearError(Exception):
@@ -75,6 +145,8 @@ def _repeat_cost(argument: Any, last: bool) -> int:
     parts = list(items)
     if any(_repeats(part) for part in parts) and int(most) > 1:
         raise _NotLinearError("a repetition within a repetition")
+    if any(_has_alternatives(part) for part in parts) and int(most) > 1:
+        raise _NotLinearError("alternatives within a repetition")
     each = _sequence_cost(parts, last=False)
     if int(most) < _MANY:
         return int(most) * each
@@ -92,3 +164,10 @@ def _repeats(item: Any) -> bool:
     if name == "BRANCH":
         return any(_repeats(part) for branch in argument[1] for part in branch)
     return False
+
+
+def _has_alternatives(item: Any) -> bool:
+    name, argument = str(item[0]), item[1]
+    if name == "SUBPATTERN":
+        return any(map(_has_alternatives, argument[3]))
+    return name == "BRANCH"

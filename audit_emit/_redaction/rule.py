@@ -86,6 +86,8 @@ class Rule:
         self.keywords: tuple[str, ...] = _texts(id, "keywords", keywords)
         self._examples = examples
         self.non_examples: tuple[str, ...] = _texts(id, "non_examples", non_examples)
+        if type(word_start) is not bool or type(long_run) is not bool:
+            raise ValueError(f"rule {id}: word_start and long_run are true or false")
         self.word_start: bool = word_start
         self.long_run: bool = long_run
         self._compiled: re.Pattern[str] | None = None
@@ -127,7 +129,7 @@ class Rule:
         if isinstance(self.find, str):
             try:
                 pattern = self._pattern()
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"rule {self.id}: the pattern is none: {error}") from None
             linear.check(self.id, self.find)
             if pattern.fullmatch(""):

@@ -123,4 +123,6 @@ def _keys(name: str, member: str, parsed: Mapping[str, Any]) -> frozenset[str]:
     keys = parsed.get(member, [])
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise ConfigError(name, f"{member} must be a list of names")
+    if not all(key.removeprefix("exact:").strip() for key in keys):
+        raise ConfigError(name, f"{member} holds an empty name")
     return frozenset(keys)

@@ -62,6 +62,7 @@ def test_a_file_of_rules_and_names_counts_beside_what_is_given(tmp_path: Path) -
         ([Rule("jwt", ["acme_"], "acme_x")], "or one that the library has"),
         ([Rule("x", ["acme_"], "(acme_+)+y")], "can take too long"),
         ([Rule("x", ["acme_"], "acme_[")], "the pattern is none"),
+        ([Rule("x", ["acme_"], "acme_{4,9999999999}")], "the pattern is none"),
         ([Rule("x", ["acme_"], "acme_x", ["acme_y"])], "an example is not found"),
         ([Rule("x", ["acme_"], "acme_x", ["a"])], "no keyword is in an example"),
         ([Rule("x", ["acme_"], "acme_x", ["acme_x"], long_run=True)], "as word_start or long_run"),
@@ -84,7 +85,9 @@ def test_what_is_no_rule_is_refused_with_its_reason(rules: Any, said: str) -> No
         ("[[rule]]\nid = 'x'", "lacks 'keywords'"),
         ("[[rule]]\nid = 'x'\nkeyword = 'a'", "has 'keyword'"),
         ("[[rule]]\nid = 'X'\nkeywords = ['ab']\nfind = 'ab'", "a rule's id"),
+        ("[[rule]]\nid = 'x'\nkeywords = ['ab']\nfind = 'ab'\nlong_run = 'no'", "true or false"),
         ("secret_keys = 'a'", "must be a list of names"),
+        ("secret_keys = ['a', 'exact:']", "holds an empty name"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
