@@ -15,7 +15,7 @@ from typing import NamedTuple
 from audit_emit._checkpoints.ordered_segments import CHUNK, Segments, blocks, open_segments
 from audit_emit._checkpoints.tiles import TiledFrontier
 from audit_emit._format import merkle_ranges
-from audit_emit._format.block import Proof, prove, use
+from audit_emit._format.block import Proof, prove, prove_links, use
 from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash
 from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.merkle_ranges import HASH
@@ -69,6 +69,7 @@ class GrowingTree:
         on_change: called with ``seq`` and line of every record that announces a new signing key.
         tiled: the tree of the position, if it is one that writes its tiles as it grows.
         timed: whether ``span`` is wanted.
+        bare: only the tree is wanted: nothing of what the records say.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class GrowingTree:
         tiled: TiledFrontier | None = None,
         *,
         timed: bool = False,
+        bare: bool = False,
     ) -> None:
         self.chain = position.chain
         self.frontier = position.frontier.copy() if tiled is None else tiled
@@ -92,6 +94,7 @@ class GrowingTree:
         self.span: Span | None = None
         """The earliest and the latest ``ts`` of what was fed, if it is wanted."""
         self._timed = timed
+        self._bare = bare and tiled is not None
         self._anchors = dict(anchors)
         self._named = sorted(self._anchors)
         self._on_change = on_change
@@ -113,7 +116,11 @@ class GrowingTree:
             CheckpointError: a record does not follow the one before.
         """
         tiled = self._tiled is not None
-        proof = prove(block, self._named, tree=not tiled, leaves=tiled, span=self._timed)
+        proof = (
+            prove_links(block)
+            if self._bare
+            else prove(block, self._named, tree=not tiled, leaves=tiled, span=self._timed)
+        )
         if proof is not None and self._follows(proof):
             self._add_block(proof)
             self.offset = end

@@ -218,7 +218,7 @@ def extend_tiles(reader: LogReader, store: Store, last: int) -> bool:
                 tree = TiledFrontier.resume(store, tiles.frontier(size), limit=last)
                 if tree is not None:
                     position = Position(before.chain, tree, before.head_hash, 0)
-                    _read(reader, GrowingTree(position, tiled=tree), last)
+                    _read(reader, GrowingTree(position, tiled=tree, bare=True), last)
                     tree.flush()
                     return tree.error is None
     finally:
@@ -296,7 +296,7 @@ def _write_tiles(
             raise LookupError("the tiles of removed records")
         tree = found
     try:
-        grown = GrowingTree(position._replace(frontier=tree), tiled=tree)
+        grown = GrowingTree(position._replace(frontier=tree), tiled=tree, bare=True)
         _read(reader, grown, last, progress)
         tree.flush()
     finally:

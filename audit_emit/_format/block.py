@@ -152,6 +152,26 @@ def prove(
     return Proof(chain, prev_hash, seq, len(lines), marks, own, hashes if leaves else (), times)
 
 
+def prove_links(block: bytes) -> Proof | None:
+    """What a block proves of the tree alone: what its records say is not looked at.
+
+    Args:
+        block: as for ``prove``.
+
+    Returns:
+        A proof with the hashes of all records; ``None`` when one of them does not follow.
+    """
+    first = link_of(block[: block.find(b"\n")]) if linked is not None else None
+    if first is None or linked is None:
+        return prove(block, leaves=True)
+    chain, seq, prev_hash = first[1].decode(), int(first[2]), first[3].decode()
+    hashes = linked(block, chain, seq, prev_hash)
+    if not hashes:
+        return None
+    last = Mark(seq + len(hashes) - 1, hashes[-1], "", [], Tail())
+    return Proof(chain, prev_hash, seq, len(hashes), [last], [], hashes)
+
+
 def _hashes(
     block: bytes, lines: list[bytes], chain: str, seq: int, prev_hash: str
 ) -> list[str] | None:
