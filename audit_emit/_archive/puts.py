@@ -19,6 +19,7 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, ObjectStoreError
 
 _ENCRYPTED = {"s3": ("AES256",), "kms": ("aws:kms", "aws:kms:dsse")}
+_ANOTHER = "find out who put it there, and archive to another prefix"
 _SKEW = 86_400
 """Seconds by which a lock may end earlier than was asked: stores round, and so do clocks."""
 
@@ -63,8 +64,7 @@ class Puts:
         if (found.size, found.sha256) != (part.size, part.sha256):
             raise ArchiveError(
                 "conflict",
-                f"{key} is there and holds something else; find out who put it there, and archive "
-                "to another prefix",
+                f"{key} is there and holds something else; {_ANOTHER}",
             )
         return Packed(part.name, stored.version, *found)
 
@@ -94,12 +94,15 @@ class Puts:
     def _other(self, made: Manifest, last: Manifest | None) -> tuple[Manifest, str]:
         """The manifest that another archiver, or this one before it was killed, put there."""
         version = first_version(self._bucket, made.key)
-        other = parsed(made.key, self._bucket.small(made.key, version))
-        trusted(other, self._ring)
+        try:
+            other = parsed(made.key, self._bucket.small(made.key, version))
+            trusted(other, self._ring)
+        except ArchiveError as error:
+            raise ArchiveError("conflict", f"{error}; {_ANOTHER}") from None
         follows = other.previous == (last.digest() if last else "")
         same = other.last_seq != made.last_seq or other.last_hash == made.last_hash
         if not follows or other.prev_hash != made.prev_hash or not same:
-            raise ArchiveError("conflict", f"{made.key} is there, and is about another log")
+            raise ArchiveError("conflict", f"{made.key} is of another log; {_ANOTHER}")
         return other, version
 
     def confirm(self, made: Manifest, version: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -35,7 +36,13 @@ from audit_emit.cli._keys import signing_keys
 from audit_emit.cli._logs import logs_argument, name_of, named
 from audit_emit.cli._output import formats
 from audit_emit.cli._signer import active, durable
-from audit_emit.errors import ConfigError, DatabaseError, RetentionError, SinkError
+from audit_emit.errors import (
+    ConfigError,
+    DatabaseError,
+    ObjectStoreError,
+    RetentionError,
+    SinkError,
+)
 from audit_emit.log import KeyRing
 
 
@@ -129,6 +136,8 @@ def pruned(
             archived = ArchivePruner(bucket, pruner, kept, ring)
             with on_terminal("proving", "records") as bar:
                 made = archived.run(cutoff, rehearse=dry_run, progress=bar)
+            if made.outcome.files:
+                _tell_unlocked(bucket)
     except RetentionError as error:
         return _refused(log, error)
     except SinkError as error:
@@ -151,6 +160,16 @@ def pruned(
     if made.stopped:
         complain(f"{log}: the archive does not have what it should: {made.stopped}")
     return Exit.FINDINGS if made.stopped else Exit.OK, said
+
+
+def _tell_unlocked(bucket: Bucket) -> None:
+    """Say it where the only copy that is left can be deleted by whoever may write there."""
+    with suppress(ObjectStoreError):  # the role may not ask for it
+        if not bucket.settings.lock and not bucket.protection().lock:
+            complain(
+                f"nothing in {bucket.settings.shown} is locked, and what is removed here is only "
+                "there: see AUDIT_EMIT_ARCHIVE_LOCK"
+            )
 
 
 def pruned_rows(
