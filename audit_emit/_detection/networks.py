@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from audit_emit._detection.groups import Key, keyed, short
+from audit_emit._detection.groups import CUT, Key, keyed, short
 from audit_emit._detection.values import Record, getter, text_of
 from audit_emit._runtime.interrupts import let_through
 
@@ -20,18 +20,34 @@ def with_network(fields: Sequence[str], field: str) -> Callable[[Record], Key]:
     key_of, get = keyed(fields), getter(field)
     known: dict[str, str | None] = {}
 
-    def key(record: Record) -> Key:
-        value = get(record)
-        if type(value) is not str or len(value) > _LONGEST:
-            return (*key_of(record), short(network_of(value)))
-        network = known.get(value)
-        if network is None:
+    def network_in(value: Any) -> str | None:
+        found = short(network_of(value))
+        if type(value) is str and len(value) <= _LONGEST:
             if len(known) >= _NETWORKS:
                 known.clear()
-            network = known[value] = short(network_of(value))
-        return (*key_of(record), network)
+            known[value] = found
+        return found
 
-    return key
+    def key(record: Record) -> Key:
+        return (*key_of(record), network_in(get(record)))
+
+    outer, _, inner = field.partition(".")
+    if len(fields) != 1 or "." in fields[0] or not inner or "." in inner:
+        return key
+    (name,) = fields
+
+    def usual(record: Record) -> Key:
+        """The same, with what is called above written out."""
+        found, actor = record.get(outer), record.get(name)
+        value = found.get(inner) if type(found) is dict else None
+        network = known.get(value) if type(value) is str else None
+        if network is None:
+            network = network_in(value)
+        if type(actor) is str and len(actor) <= CUT and actor.isascii():
+            return actor, network
+        return short(actor), network
+
+    return usual
 
 
 def network_of(value: Any) -> str | None:

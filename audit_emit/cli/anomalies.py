@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -180,12 +182,23 @@ def _back(window: timedelta) -> int:
     return max(0, time.time_ns() - int(window.total_seconds()) * 10**9)
 
 
+@contextmanager
+def _garbage_rarely_looked_for() -> Iterator[None]:
+    """What is remembered of groups has no cycles; to look for some in it takes a twentieth."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 def _detected(
     paths: Sequence[str], rules: RuleSet, since: str, options: Options | None
 ) -> list[tuple[str, Alert]]:
     found: list[tuple[str, Alert]] = []
     now = time.time_ns()
-    with on_terminal("looking") as bar:
+    with on_terminal("looking") as bar, _garbage_rarely_looked_for():
         for reader in open_readers(paths):
             with reader:
                 look_for_parts(reader)
