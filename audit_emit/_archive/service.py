@@ -95,8 +95,10 @@ class ArchiverThread:
             self._thread.start(_go_on, weakref.ref(self), self._calls)
 
     def __del__(self) -> None:
-        with suppress(Exception):  # modules are empty while the interpreter shuts down
+        try:
             self._calls.put(None)
+        except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
+            pass
 
     def stop(self, seconds: float = 2.0) -> bool:
         """End after the part at hand; whether it has ended within so many seconds.

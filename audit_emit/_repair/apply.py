@@ -30,7 +30,7 @@ from audit_emit._runtime.files import sync_directory, write_all
 from audit_emit._runtime.retry import retry_write
 from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file
 from audit_emit._stores.jsonl.lockfile import LockFile
-from audit_emit._stores.jsonl.segment import FRESH_NS
+from audit_emit._stores.jsonl.rotation import FRESH_NS
 from audit_emit._verify.legacy import RECORD as LEGACY
 from audit_emit.errors import RepairError, SinkError
 

@@ -19,9 +19,11 @@ from audit_emit._stores.jsonl import (
     durability,
     lockfile,
     retired,
+    rotation,
     segment,
     store,
     takeover,
+    whole_lines,
 )
 from audit_emit._stores.jsonl import directory as segments
 
@@ -34,11 +36,13 @@ MODULES = (
     duplicates,
     durability,
     retired,
+    rotation,
     lockfile,
     segment,
     segments,
     tail,
     takeover,
+    whole_lines,
 )
 
 ERRORS: dict[str, tuple[int, ...]] = {

@@ -28,7 +28,7 @@ from support.waiting import PATIENCE
 
 import audit_emit
 from audit_emit import Emitter
-from audit_emit._stores.jsonl import segment
+from audit_emit._stores.jsonl import whole_lines
 
 CHILDREN = 4
 EVENTS = 20
@@ -85,7 +85,7 @@ def lock_held(directory: Path) -> dict[str, Any]:
     emitter = interpreted(make(directory))
     emitter.emit(None, "fork.event", {"n": 0})
     held = HeldWrite()
-    with patch.object(segment, "os", held):
+    with patch.object(whole_lines, "os", held):
         writer = threading.Thread(target=emitter.emit, args=(None, "fork.event", {"n": 1}))
         writer.start()
         assert held.entered.wait(PATIENCE)
@@ -113,7 +113,7 @@ def holder_dies(directory: Path) -> list[int]:
         emitter = interpreted(make(directory))
         emitter.emit(None, "fork.event", {"n": 0})
         held = HeldWrite()
-        with patch.object(segment, "os", held):
+        with patch.object(whole_lines, "os", held):
             writer = threading.Thread(target=emitter.emit, args=(None, "fork.event", {"n": 1}))
             writer.start()
             assert held.entered.wait(PATIENCE)

@@ -12,7 +12,7 @@ import pytest
 from support.verifier_comparison import KEY, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
-from audit_emit._core.outbox import Outbox
+from audit_emit._core import own_records
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import Quarantine, plan_repair
 from audit_emit._stores.jsonl.directory import Layout
@@ -25,7 +25,7 @@ import os, signal, sys
 from audit_emit._repair import apply as repairing
 from audit_emit._repair.plan import plan_repair
 from audit_emit._runtime import files
-from audit_emit._stores.jsonl import segment
+from audit_emit._stores.jsonl import rotation, segment, whole_lines
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import lockfile
 from audit_emit._stores.jsonl.directory import Layout
@@ -53,7 +53,7 @@ class Killing:
 
 (verified,) = verify_paths([sys.argv[1]])
 plan = plan_repair(verified.report)
-for module in (repairing, files, segment, segments, lockfile):
+for module in (repairing, files, rotation, segment, segments, whole_lines, lockfile):
     module.os = Killing()
 repairing.apply(Layout.of(sys.argv[1] + "/audit.jsonl"), plan.actions)
 '''
@@ -225,7 +225,7 @@ class TestCommand:
 
         spoil(log)
         before = {path: path.read_bytes() for path in log.segments}
-        monkeypatch.setattr(Outbox, "append_own", full)
+        monkeypatch.setattr(own_records, "append", full)
         assert main(["repair", "--apply", str(log.directory)]) == Exit.NOTHING
         assert "cannot be written to (ENOSPC)" in capsys.readouterr().err
         assert {path: path.read_bytes() for path in log.segments} == before

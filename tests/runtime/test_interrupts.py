@@ -363,6 +363,9 @@ RECORDS = (
     "_core.default",
     "_core.outbox",
     "_core.emitter",
+    "_core.failing",
+    "_core.flushing",
+    "_core.own_records",
     "_core.background",
     "_core.beginning",
     "_core.life",
@@ -398,10 +401,14 @@ RECORDS = (
     "_stores.jsonl.group_commit",
     "_stores.jsonl.lockfile",
     "_stores.jsonl.obstacle",
+    "_stores.jsonl.declaring",
+    "_stores.jsonl.retired",
+    "_stores.jsonl.rotation",
     "_stores.jsonl.segment",
     "_stores.jsonl.segment_index",
     "_stores.jsonl.store",
     "_stores.jsonl.undeclared",
+    "_stores.jsonl.whole_lines",
     "_stores.stdout.mirror",
     "context",
     "integrations._common",
@@ -424,7 +431,7 @@ HANDS_ON = {"_core/audited.py"}
 def keeps(handler: ast.ExceptHandler) -> bool:
     """Whether an ``except`` could keep an interrupt: it does not ask, and does not raise."""
     named = {ast.unparse(one) for one in _classes(handler.type)}
-    asks = {"let_through", "is_interrupt", "_is_interrupt", "_fail"}
+    asks = {"let_through", "is_interrupt", "_is_interrupt", "fail"}
     called = {
         node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         for node in ast.walk(handler)

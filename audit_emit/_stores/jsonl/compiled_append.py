@@ -16,7 +16,8 @@ from audit_emit._stores.base import DirectMirror, Linked, Part, Recorded
 from audit_emit._stores.clock import Clock
 from audit_emit._stores.jsonl.critical import CriticalSection
 from audit_emit._stores.jsonl.durability import Durability
-from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
+from audit_emit._stores.jsonl.rotation import FRESH_NS
+from audit_emit._stores.jsonl.segment import Segment
 
 __all__ = ["CompiledAppend"]
 

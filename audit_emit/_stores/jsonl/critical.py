@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import error_word
 from audit_emit._runtime.owned_fds import identity_of
+from audit_emit._stores.jsonl import declaring, undeclared
 from audit_emit._stores.jsonl import directory as segments
-from audit_emit._stores.jsonl import undeclared
 from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
-from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
+from audit_emit._stores.jsonl.rotation import FRESH_NS
+from audit_emit._stores.jsonl.segment import Segment
 from audit_emit.errors import SinkError
 
 __all__ = ["LOCK_CHECK_NS", "LOCK_SECONDS", "TURN_SECONDS", "CriticalSection", "word_of"]
@@ -275,7 +276,7 @@ class CriticalSection:
             self.lock_fd = -1
             raise SinkError("lock-replaced")
         if self.lock.length() > undeclared.PLACE:
-            segment.pay()
+            declaring.pay(segment)
 
 
 def word_of(error: Exception) -> str:

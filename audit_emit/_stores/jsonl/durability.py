@@ -17,6 +17,7 @@ from audit_emit._stores.jsonl import self_records
 from audit_emit._stores.jsonl.critical import CriticalSection
 from audit_emit._stores.jsonl.group_commit import MOST, MOST_BYTES, WAKE, GroupCommit
 from audit_emit._stores.jsonl.retired import fdatasync
+from audit_emit._stores.jsonl.rotation import rotate
 from audit_emit._stores.jsonl.segment import Segment
 from audit_emit._stores.jsonl.unsynced import Doubt
 from audit_emit.errors import SinkError
@@ -211,7 +212,7 @@ class Durability:
         Raises:
             OSError: there is none to be had.
         """
-        if not segment.rotate():
+        if not rotate(segment):
             raise OSError("no new segment after a failed sync")
         gap = self_records.rewritten(lines, self._doubt.unsynced)
         written = [segment.declare("audit.gap", gap).line]

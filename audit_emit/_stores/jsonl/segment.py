@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -22,22 +21,16 @@ from typing import Any
 from audit_emit._format import tail
 from audit_emit._format.chain import ZERO
 from audit_emit._format.record import Head, bump, ns_of, ts_of
-from audit_emit._runtime.interrupts import let_through, quietly
+from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.owned_fds import Owned
 from audit_emit._stores.base import Draft, Lent, Linked
 from audit_emit._stores.jsonl import directory as segments
-from audit_emit._stores.jsonl import self_records as notes
 from audit_emit._stores.jsonl import takeover
-from audit_emit._stores.jsonl import undeclared as debt
 from audit_emit._stores.jsonl.lockfile import LockFile
+from audit_emit._stores.jsonl.rotation import may_rotate, rotate
 from audit_emit._stores.jsonl.segment_index import Closed, Whereabouts
-
-FRESH_NS = 50_000
-_ATTEMPTS = 4
-_RETRY_SECONDS = 1.0
-_ROTATION_SECONDS = 0.01
-"""A rotation is not begun when less than that is left of a call's time: the file grows instead."""
+from audit_emit._stores.jsonl.whole_lines import write
 
 
 class Segment:
@@ -52,6 +45,13 @@ class Segment:
         named: called when a file was made or renamed, so that its name becomes durable.
         lock: remembers which file was begun last.
     """
+
+    begun_at: int = 0
+    """The first ``seq`` in this file."""
+    rotate_from: int = 0
+    """The file is never closed before it holds a record beyond this ``seq``."""
+    rotate_after: float = 0.0
+    """The file is not closed before this (``time.monotonic()``), since that has failed."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Segment:
         self.max_bytes = max_bytes
         self.lent = lent
         self._retire = retire
-        self._crowded = crowded
+        self.crowded = crowded
         self.named = named
         self.lock = lock
         self.last_ns: int = 0
@@ -102,11 +102,6 @@ class Segment:
         """A file that is not yet taken over in full: the arguments of ``_take_over``."""
         self.tears: list[tail.Dirt] = []
         """Torn ends of this file that are not yet declared."""
-        self.begun_at = 0
-        """The first ``seq`` in this file."""
-        self.rotate_from = 0
-        """The file is never closed before it holds a record beyond this ``seq``."""
-        self._rotate_after = 0.0
 
     def look(self, now: int) -> None:
         """Make sure that the next record extends what is in the file at the path.
@@ -164,11 +159,12 @@ class Segment:
         size = self.size + len(line)
         # A record of the log about itself begins no file: the one of the last checkpoint of a
         # service would leave an ``audit.rotated`` that nobody signs any more.
-        if size > self.max_bytes and not draft.own and self._may_rotate() and self.rotate():
+        is_full = size > self.max_bytes and not draft.own
+        if is_full and may_rotate(self) and rotate(self):
             return self.link(draft)
         linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
         self._begun = (draft, self.size, linked)
-        self._write(line)
+        write(self, line)
         self.size = size
         self.seq = seq
         self.hash = digest
@@ -188,41 +184,6 @@ class Segment:
         if linked is None or self.seq >= linked.seq or self.length() != size + len(linked.line):
             return None
         return linked
-
-    def rotate(self) -> bool:
-        """Close the file under its first ``seq`` and begin a new one.
-
-        Returns:
-            Whether it was done; if not, the old file goes on and it is tried again a second later.
-        """
-        fresh = self.layout.active + ".new"
-        begun = -1
-        try:
-            target = self.layout.unused(self.begun_at)
-            with quietly(FileNotFoundError):
-                os.unlink(fresh)  # left by a rotation that was killed
-            begun = segments.open_file(fresh, append=True, exclusive=True)
-            os.rename(self.layout.active, target)
-            os.rename(fresh, self.layout.active)
-        except BaseException as error:
-            if begun >= 0:
-                os.close(begun)
-            let_through(error)
-            if not isinstance(error, OSError):
-                raise
-            self._rotate_after = time.monotonic() + _RETRY_SECONDS
-            return False
-        # Whoever looked at the path before this must look again when they get the lock.
-        time.sleep(2 * FRESH_NS / 1e9)
-        self.replace(begun)
-        self.lent.counters.rotated += 1
-        self.named()
-        previous = os.path.basename(target)
-        with takeover.settling(self, previous, "size"):
-            self.remember()
-            self.declare("audit.rotated", notes.rotated(previous, self.last(), "size"))
-            self.rotate_from = self.seq
-        return True
 
     def declare(self, event_type: str, fields: dict[str, Any]) -> Linked:
         """Write a record of the log about itself."""
@@ -264,53 +225,6 @@ class Segment:
         self.close()
         self.__class__ = _Abandoned
 
-    def _may_rotate(self) -> bool:
-        settled = self.unsettled is None  # what is said about a file is said in it
-        now = time.monotonic()
-        in_time = not self.deadline or now + _ROTATION_SECONDS < self.deadline
-        due = self.seq > self.rotate_from and now >= self._rotate_after
-        return settled and due and in_time and not self._crowded()
-
-    def _write(self, data: bytes) -> None:
-        """Append to the file what begins a line.
-
-        Somebody who takes no lock may have appended since the look, and left a line without an end.
-        Then it is written again: the next look finds it there, behind what is no record.
-        """
-        for _ in range(_ATTEMPTS):
-            written = os.write(self.descriptor, data)
-            if written != len(data):
-                self._finish(data, written)
-            if data[:1] == b"\n" or not self._is_glued(len(data)):
-                return
-
-    def _is_glued(self, length: int) -> bool:
-        """Whether what was just written continues a line of somebody else's.
-
-        It is in the file: where that cannot be found out, nothing is written a second time.
-        """
-        try:
-            start = os.lseek(self.descriptor, 0, os.SEEK_CUR) - length
-            return start > self.size and tail.pread(self.descriptor, 1, start - 1) not in b"\n"
-        except OSError as error:
-            let_through(error)
-            return False
-
-    def _finish(self, line: bytes, written: int) -> None:
-        """Write the rest of a short write, or take its beginning back."""
-        error = OSError(errno.ENOSPC, "short write")
-        try:
-            if written + os.write(self.descriptor, line[written:]) == len(line):
-                return
-        except OSError as failed:
-            let_through(failed)
-            error = failed
-        # Nobody else can have appended: the lock is ours. Should this fail too, the next look
-        # finds the tear and declares it.
-        with quietly(OSError):
-            os.ftruncate(self.descriptor, self.size)
-        raise error
-
     def still_ours(self) -> os.stat_result | None:
         try:
             found = os.fstat(self.descriptor)
@@ -342,29 +256,6 @@ class Segment:
         self.hash = head.hash
         self.last_ns = ns_of(head.ts) if head.ts else 0
         self.link_part = f',"chain":"{head.chain}","seq":'
-
-    def pay(self) -> None:
-        """Declare what a process has lost that has ended, and could not say so."""
-        self.declare_together(self.owed(), b"")
-        self.lock.forgive()
-
-    def owed(self) -> list[notes.Note]:
-        owed = debt.gaps(self.lock.recall(debt.PLACE, debt.SIZE))
-        return [("audit.gap", fields) for fields in owed]
-
-    def declare_together(self, told: list[notes.Note], before: bytes) -> None:
-        """Close what was left without an end, and say so, in one write: nothing comes between."""
-        own = [self.lent.own(event_type, fields) for event_type, fields in told]
-        records, head, ns = notes.chained(own, self.last(), self.last_ns)
-        data = before + b"".join(record.line for record in records)
-        if not data:
-            return
-        self._write(data)
-        self.size += len(data)
-        self.seq, self.hash, self.last_ns = head.seq, head.hash, ns
-        self.records += records
-        self.written += len(records)
-        self.own_written += len(records)
 
     def continues(self, head: Head) -> bool:
         """Whether a head is our own or further on; if not, ours goes on, so that it shows."""

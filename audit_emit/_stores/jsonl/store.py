@@ -28,7 +28,8 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._stores.jsonl.durability import Durability
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
 from audit_emit._stores.jsonl.obstacle import obstacle
-from audit_emit._stores.jsonl.segment import FRESH_NS, Segment
+from audit_emit._stores.jsonl.rotation import FRESH_NS
+from audit_emit._stores.jsonl.segment import Segment
 from audit_emit.errors import SinkError
 
 __all__ = ["BATCH_SECONDS", "JsonlStore"]

@@ -16,6 +16,7 @@ from audit_emit._format import tail
 from audit_emit._format.chain import ZERO
 from audit_emit._format.record import Head
 from audit_emit._runtime.interrupts import let_through, quietly
+from audit_emit._stores.jsonl import declaring
 from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import self_records as notes
 from audit_emit._stores.jsonl.segment_index import copied_to, furthest_end
@@ -135,12 +136,12 @@ def _continue_at_end(segment: Segment, previous: str | None, why: str) -> None:
         # The seq goes on, so that the hole shows.
         told.append(_missing(segment, end.head, f"file-{why}"))
     told += [("audit.recovered", notes.recovered(tear)) for tear in segment.tears]
-    owed = segment.owed()
+    owed = declaring.owed(segment)
     told += owed
     started = segment.lent.started() if not segment.opened else None
     if started is not None:
         told.append(("audit.started", started))
-    segment.declare_together(told, b"" if end.closed else b"\n")
+    declaring.together(segment, told, b"" if end.closed else b"\n")
     segment.tears.clear()
     segment.opened = True
     if started is not None:

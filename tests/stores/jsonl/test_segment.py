@@ -21,13 +21,13 @@ from support.waiting import PATIENCE
 from audit_emit import Emitter
 from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.owned_fds import identity_of
-from audit_emit._stores.jsonl import segment
+from audit_emit._stores.jsonl import rotation, segment
 from audit_emit._stores.jsonl import segment_index as whereabouts
 
 
 def settled() -> None:
     """Past the moment for which a look at the path is good."""
-    until = time.time_ns() + 2 * segment.FRESH_NS
+    until = time.time_ns() + 2 * rotation.FRESH_NS
     while time.time_ns() < until:
         pass
 
@@ -167,9 +167,9 @@ def test_a_rotation_that_fails_is_tried_again_later(
         assert small.emit(None, "a.b", {"n": number})
     assert closed(log) == []
     monkeypatch.setattr(os, "rename", rename)
-    monkeypatch.setattr(segment, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(rotation, "_RETRY_SECONDS", 0.0)
     assert small.store is not None
-    store_of(small).segment._rotate_after = 0.0
+    store_of(small).segment.rotate_after = 0.0
     small.emit(None, "a.b", {"n": 40})
     assert len(closed(log)) == 1
     chain_ok(*closed(log), log)
@@ -387,9 +387,9 @@ class Disk:
         return taken
 
 
-@pytest.mark.parametrize("leave", ["close", "rotate"])
+@pytest.mark.parametrize("leave", [segment.Segment.close, rotation.rotate])
 def test_a_retired_number_that_is_somebody_elses_when_it_is_closed_is_left_alone(
-    leave: str, small: Emitter, tmp_path: Path
+    leave: Callable[[segment.Segment], object], small: Emitter, tmp_path: Path
 ) -> None:
     """It is synced and closed some time later, after the application closed every descriptor."""
     small.emit(None, "a.b")
@@ -397,7 +397,7 @@ def test_a_retired_number_that_is_somebody_elses_when_it_is_closed_is_left_alone
     active = store_of(small).segment
     retired: list[int] = []
     active._retire = retired.append
-    getattr(active, leave)()
+    leave(active)
     (number,) = retired
     with (tmp_path / "theirs").open("wb") as theirs:
         os.dup2(theirs.fileno(), number)
@@ -540,11 +540,11 @@ def test_no_further_file_is_begun_while_too_many_wait_for_a_sync(small: Emitter,
     assert small.emit(None, "a.b") is not None
     assert small.store is not None
     target = store_of(small).segment
-    target._crowded = lambda: True
+    target.crowded = lambda: True
     for _ in range(30):
         small.emit(None, "a.b")
     assert (closed(log), target.size > 4096) == ([], True)
-    target._crowded = lambda: False
+    target.crowded = lambda: False
     small.emit(None, "a.b")
     assert len(closed(log)) == 1
 

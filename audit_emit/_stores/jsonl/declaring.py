@@ -1,0 +1,44 @@
+"""Records of a log about what it is owed or has lost, in one write with what they close.
+
+Called with the locks held, as everything of a ``Segment`` is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from audit_emit._stores.jsonl import self_records as notes
+from audit_emit._stores.jsonl import undeclared as debt
+from audit_emit._stores.jsonl.whole_lines import write
+
+if TYPE_CHECKING:
+    from audit_emit._stores.jsonl.segment import Segment
+
+__all__ = ["owed", "pay", "together"]
+
+
+def pay(segment: Segment) -> None:
+    """Declare what a process has lost that has ended, and could not say so."""
+    together(segment, owed(segment), b"")
+    segment.lock.forgive()
+
+
+def owed(segment: Segment) -> list[notes.Note]:
+    """The records that declare what ended processes have left word of in the lock file."""
+    left = debt.gaps(segment.lock.recall(debt.PLACE, debt.SIZE))
+    return [("audit.gap", fields) for fields in left]
+
+
+def together(segment: Segment, told: list[notes.Note], before: bytes) -> None:
+    """Close what was left without an end, and say so, in one write: nothing comes between."""
+    own = [segment.lent.own(event_type, fields) for event_type, fields in told]
+    records, head, ns = notes.chained(own, segment.last(), segment.last_ns)
+    data = before + b"".join(record.line for record in records)
+    if not data:
+        return
+    write(segment, data)
+    segment.size += len(data)
+    segment.seq, segment.hash, segment.last_ns = head.seq, head.hash, ns
+    segment.records += records
+    segment.written += len(records)
+    segment.own_written += len(records)
