@@ -172,6 +172,8 @@ def not_there(log: str) -> NoLog:
     """The error for a log that is not there, with those that may have been meant."""
     if is_archive(log):
         return NoLog(f"nothing is archived in {visible(log)}; see: audit-emit archive status LOG")
+    if is_address(log):
+        return NoLog(f"there is no such chain in {visible(name_of(log))}")
     path = Path(log)
     told = f"there is no log {'in ' if path.is_dir() else ''}{visible(log)}"
     if log == settings({}).jsonl:

@@ -89,7 +89,11 @@ def _again(
     """One round of ``--follow``; a log that is not there yet is waited for."""
     try:
         return _round(shipper, paths, status, None, told, as_json=as_json, quiet=True)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        missing = str(error.filename)
+        if _told.get(missing) != _WAITS:
+            _told[missing] = _WAITS
+            click.echo(f"audit-emit: {visible(missing)} {_WAITS}", err=True)
         return False
 
 
@@ -126,8 +130,10 @@ def _round(
     return busy
 
 
+_WAITS = "is not there yet; it is waited for"
+
 _told: dict[str, str] = {}
-"""The difference that was said last of each log: once is enough for one that stays."""
+"""What was said last of each log that cannot be shipped: once is enough for what stays."""
 
 
 def _say(path: str, done: Shipped, *, as_json: bool) -> None:

@@ -272,7 +272,9 @@ def test_following_goes_on_until_it_is_told_to_end(audited: Database, tmp_path: 
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
+    assert process.stderr is not None
     try:
+        assert b"log is not there yet; it is waited for" in process.stderr.readline()
         write(tmp_path / "log", lines[:20])
         until(lambda: len(in_database(audited)) == 20)
         write(tmp_path / "log", lines)

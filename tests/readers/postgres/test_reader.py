@@ -357,6 +357,17 @@ def test_a_database_that_does_not_answer_is_status_5(capsys: pytest.CaptureFixtu
         open_log("postgresql://me:hunter2@127.0.0.1:1/x").verify()
 
 
+@pytest.mark.parametrize("command", ["verify", "query"])
+def test_a_chain_that_is_not_there_is_said_not_to_be(
+    filled: Database, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = filled.as_user("the_reader:hunter2")
+    assert main([command, f"{url}#service=none"]) == 3
+    said = capsys.readouterr().err
+    assert f"there is no such chain in {filled.as_user('the_reader')}" in said
+    assert "hunter2" not in said
+
+
 def test_query_and_the_facade_answer_as_they_do_of_files(
     filled: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
