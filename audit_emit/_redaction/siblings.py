@@ -204,7 +204,7 @@ def _prompts_for_secret(value: object, names_secret: Judge) -> bool:
 
 
 _COLUMN = Pattern(
-    r"([\w.]{1,128})[\"'`\]]?\s{0,8}(?:=|!=|<>|\blike\b|\bin\b)\s{0,8}\(?\s{0,4}(?:\w{1,16}\()?"
+    r"(?<![\w.])([\w.]{1,128})[\"'`\]]?\s{0,8}(?:=|!=|<>|\blike\b|\bin\b)\s{0,8}\(?\s{0,4}(?:\w{1,16}\()?"
     r"(?:\?|%s|%\(\w|\$[0-9]|[:@][A-Za-z_])"
 )
 _COLUMNS = Pattern(r"\(([^()]{1,2048})\)\s{0,8}values\b")

@@ -35,6 +35,8 @@ BETWEEN = [
 
 SLOW_ONCE = [
     "netloc='",
+    "cred:00!\uff1a",
+    "token like $1 s.SG..",
     "kek={",
     "iban to ",
     "key=",
