@@ -214,11 +214,41 @@ def test_an_archiver_may_be_killed_after_any_step(
             again.close()
 
 
-def _killed(copy: Path, directory: Path, store: Store, number: int) -> int:
+def test_an_archiver_may_be_killed_after_any_step_of_a_day_that_has_nothing_new(
+    log: SignedLog, store: Store, tmp_path: Path
+) -> None:
+    log.archive(store)
+    log.sign()
+    copy = tmp_path / "as-it-was"
+    shutil.copytree(log.directory, copy)
+    manifests = len(log.closed())
+    steps = _killed(copy, tmp_path / "day-1", store, 0, 1, prefix="audit")
+    assert steps > 3
+    for days in [1, *(number + 1 for number in sampled(range(1, steps + 1)))]:
+        if days > 1:
+            _killed(copy, tmp_path / f"day-{days}", store, days - 1, days, prefix="audit")
+        again = SignedLog(tmp_path / f"day-{days}")
+        try:
+            assert again.archive(store, days=days).made == []
+        finally:
+            again.close()
+        assert issues(store) == []
+        there = [key for key in store.names() if key.endswith(".manifest.json")]
+        manifests += 1
+        assert len(there) == manifests
+
+
+def _killed(
+    copy: Path, directory: Path, store: Store, number: int, days: int = 0, prefix: str = ""
+) -> int:
     """Archive a copy of the log in a process that is killed after a step; how many there were."""
     shutil.copytree(copy, directory)
     done = subprocess.run(
-        [sys.executable, killed_archiver.__file__, str(directory), directory.name, str(number)],
+        [
+            sys.executable,
+            killed_archiver.__file__,
+            *map(str, (directory, prefix or directory.name, number, days)),
+        ],
         env={**store.environment(), "PATH": "", "HOME": str(directory)},
         capture_output=True,
         text=True,

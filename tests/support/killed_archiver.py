@@ -1,9 +1,9 @@
 """A process that archives a log, and is killed after a given step.
 
-    python killed_archiver.py DIRECTORY PREFIX NUMBER
+    python killed_archiver.py DIRECTORY PREFIX NUMBER [DAYS]
 
 A step is a request to the store that was answered, or something that was made durable. With the
-number 0 it ends by itself and prints how many steps there were.
+number 0 it ends by itself and prints how many steps there were. It works so many days later.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def counted(function: Callable[..., Any], number: int) -> Callable[..., Any]:
     return call
 
 
-def main(directory: str, prefix: str, number: int) -> None:
+def main(directory: str, prefix: str, number: int, days: int = 0) -> None:
     """Archive it."""
     from support.archived_log import SignedLog
     from support.object_store import Server, Store
@@ -48,11 +48,11 @@ def main(directory: str, prefix: str, number: int) -> None:
     os.fsync = counted(os.fsync, number)
     os.fdatasync = counted(os.fdatasync, number)
     Bucket._ask = counted(Bucket._ask, number)  # type: ignore[method-assign]
-    with log.archiver(store, prefix=prefix) as archiver:
+    with log.archiver(store, prefix=prefix, days=days) as archiver:
         archiver.run()
     print(_count)
     log.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], *map(int, sys.argv[3:]))
