@@ -20,7 +20,7 @@ from support.plain_log_reader import chain_ok, of_type, whole_lines
 from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
-from audit_emit._core.outbox import Outbox
+from audit_emit._core import own_records
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.signed_note import Note
 from audit_emit._signing.trusted_keys import KeyRing
@@ -72,7 +72,7 @@ def test_a_chain_that_cannot_be_written_is_told(
     def full(*_: object, **__: object) -> None:
         raise SinkError("ENOSPC")
 
-    monkeypatch.setattr(Outbox, "append_own", full)
+    monkeypatch.setattr(own_records, "append", full)
     assert sign(place) == Exit.INCOMPLETE
     assert "signed and in checkpoints.jsonl, but" in capsys.readouterr().err
     assert len(place.checkpoints()) == 1
@@ -474,7 +474,7 @@ def test_a_change_of_key_that_cannot_be_told_signs_nothing(
     def full(*_: object, **__: object) -> None:
         raise SinkError("ENOSPC")
 
-    monkeypatch.setattr(Outbox, "append_own", full)
+    monkeypatch.setattr(own_records, "append", full)
     assert sign(place, "--rotate-to", str(new)) == Exit.INCOMPLETE
     assert "the new key signs nothing" in capsys.readouterr().err
     assert len(place.checkpoints()) == 1
