@@ -258,7 +258,7 @@ class Folded:
         self._alone = [group for group in self.groups if group.alone]
         self._others = [group for group in self.groups if not group.alone]
         self._unmarked = [group for group in self._others if not group.marks]
-        self._marks = Pattern(f"[{re.escape(''.join(group.marks for group in self._others))}]")
+        self._marks = frozenset("".join(group.marks for group in self._others))
         sought = frozenset(folded_text(word) for group in self._others for word in group.words)
         self._any = _Words(sought, any_of)
         self._any_in_short = _Words(sought, lambda words: _anchored(words, frozenset()))
@@ -291,8 +291,12 @@ class Folded:
         return found
 
     def _asked(self, text: str) -> list[Group]:
-        """The groups to ask of a text: an id has no mark of any."""
-        return self._others if self._marks.search(text) is not None else self._unmarked
+        """The groups to ask of a text: an id has no mark of any.
+
+        Without a pattern: to compile one of so many characters takes longer than an event may, and
+        signal handlers that emit would each begin anew.
+        """
+        return self._unmarked if self._marks.isdisjoint(text) else self._others
 
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
@@ -336,6 +340,7 @@ class Group:
         self.marks = "".join(sorted(set(marks)))
         self.mark = marks if len(marks) == 1 else ""
         self._few = self.marks if len(self.marks) <= _MOST_SIGNS else ""
+        self._all_marks = frozenset(self.marks)
         self._marks = Pattern(f"[{re.escape(self.marks)}]") if len(marks) > 1 else None
 
     @lazy_attribute
@@ -357,4 +362,8 @@ class Group:
         for mark in self._few:  # a generator takes longer than it finds
             if mark in text:
                 return True
-        return not self._few and self._marks is not None and self._marks.search(text) is not None
+        if self._few or self._marks is None:
+            return False
+        if len(text) <= _BRIEF:  # no pattern has to be compiled for the first short texts
+            return not self._all_marks.isdisjoint(text)
+        return self._marks.search(text) is not None
