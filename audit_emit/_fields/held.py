@@ -41,7 +41,11 @@ def is_nowhere_else(found: list[str], made: str) -> bool:
 
 
 def _is_in(text: str, made: str) -> bool:
-    return text in made or (not plain_size(text) and encode.text(text)[1:-1] in made)
+    if text in made:
+        return True
+    if text.isascii() and text.isalnum():  # the same in JSON
+        return False
+    return not plain_size(text) and encode.text(text)[1:-1] in made
 
 
 def filled(redactor: Redactor, pieces: list[str]) -> tuple[str, int] | None:
