@@ -85,11 +85,11 @@ def _make_lossy(outbox: Outbox) -> None:
         reason = "MemoryError" if error is MemoryError else bare_name(error)
         parts = outbox.builder.lossy(event_type if type(event_type) is str else "", reason)
         draft = outbox.clock.draft(*parts)
-        outbox.lossy.popleft()
         if outbox.store is not None:
-            waiting.keep(outbox, draft, reason)
+            waiting.keep(outbox, draft, reason, instead=outbox.lossy)
         else:
             waiting.show_unchained(outbox, draft)
+            outbox.lossy.popleft()
 
 
 def _drain_store(outbox: Outbox, store: ChainStore, deadline: float, *, at_end: bool) -> None:

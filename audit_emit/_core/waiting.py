@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audit_emit._core import ending
 from audit_emit._core.complaints import complain
@@ -85,16 +86,28 @@ def show_now(outbox: Outbox, draft: Draft) -> None:
         outbox.missed()
 
 
-def keep(outbox: Outbox, draft: Draft, reason: str) -> None:
-    """Have an event wait for the store, or count it as lost when too many wait."""
+def keep(outbox: Outbox, draft: Draft, reason: str, instead: deque[Any] | None = None) -> None:
+    """Have an event wait for the store, or count it as lost when too many wait.
+
+    Args:
+        outbox: whose store.
+        draft: the event.
+        reason: why the store does not take it now.
+        instead: what the event was kept in until now. Its first entry goes as soon as this one has
+            it, and not before: in between, there may be no memory.
+    """
     if draft.process is not outbox.clock.process:
         # A signal handler has forked since it was refused: this id is the parent's.
         draft = outbox.clock.again(draft)
     if outbox.backlog.add(draft.prefix):
+        if instead is not None:
+            instead.popleft()
         outbox.counters.backlogged += 1
     else:
         ts = draft.prefix[7:37]
         outbox.lose(ts)
+        if instead is not None:
+            instead.popleft()
         # Why it could not be kept is known to all; a reader wants to know why it had to be.
         cause = outbox.fault if reason == "backlog" else None
         outbox.gap.add(ts, cause or reason)

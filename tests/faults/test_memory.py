@@ -21,7 +21,7 @@ def _allocations() -> None:
     need_failing_allocations()
 
 
-PLACES = 60
+PLACES = 120
 SCENE = """
 import _testcapi, sys
 import audit_emit
