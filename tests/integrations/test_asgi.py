@@ -1027,6 +1027,23 @@ def test_route_template_of_a_mounted_application(
     assert audit_log.only()["fields"]["route"] == route
 
 
+def test_a_request_of_many_parts_keeps_its_user(audit_log: AuditLog) -> None:
+    """The client says how many, and must not become nobody by that."""
+
+    async def batch(scope: Scope, receive: Receive, send: Send) -> None:
+        async def dropped(message: Message) -> None: ...
+
+        scope["user"] = SimpleUser("ann")
+        inner = audited(answer(start(), body()), audit_log)
+        for number in range(sys.getrecursionlimit() + 100):
+            await inner({**scope, "path": f"/{number}"}, receive, dropped)
+        await answer(start(), body())(scope, receive, send)
+
+    Server().serve(audited(batch, audit_log))
+
+    assert audit_log.only()["user_id"] == "ann"
+
+
 def test_route_of_a_404_is_unknown(audit_log: AuditLog) -> None:
     asyncio.run(get(audited(Starlette(routes=[]), audit_log), "/nowhere"))
 
