@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
-from audit_emit.integrations._http import Exchange, below
+from audit_emit.integrations._http import MAX_LENGTH_DIGITS, Exchange, below
 
 __all__ = [
     "Scope",
@@ -21,9 +21,6 @@ Scope = MutableMapping[str, Any]
 
 _ROUTED = {"fastapi", "route", "endpoint"}
 """What routers put into a scope."""
-
-_MOST_DIGITS = 18
-"""Of a length: Python makes no number of thousands of them, and no response is so long."""
 
 
 def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
@@ -64,7 +61,7 @@ def look_at(
     for raw, value in headers:
         name = raw.lower()
         if name == b"content-length":
-            if length is None and value.isdigit() and len(value) <= _MOST_DIGITS:
+            if length is None and value.isdigit() and len(value) <= MAX_LENGTH_DIGITS:
                 length = int(value)
         elif name == wanted:
             found = True

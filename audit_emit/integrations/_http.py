@@ -33,6 +33,9 @@ MAX_CLIENT_ID = 128
 MAX_USER_AGENT = 256
 MAX_PATH = 1024
 MAX_HOPS = 32
+MAX_LENGTH_DIGITS = 18
+"""Python makes no number of thousands of digits, and no response is so long."""
+
 NORMAL_CLOSES = (1000, 1001, 1005)
 DENIED_CLOSES = (1008, 3000, 3003, 4401, 4403)
 

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Protocol, Unpack
 
 from audit_emit.integrations._common import Emits
-from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._http import MAX_LENGTH_DIGITS, Exchange
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._request import RECEIPT, RequestAudit
@@ -221,7 +221,7 @@ class _Answer:
         for name, value in headers:
             lower = name.lower()
             if lower == "content-length":
-                if self._length is None and value.isdecimal():
+                if self._length is None and value.isdecimal() and len(value) <= MAX_LENGTH_DIGITS:
                     self._length = int(value)
             elif lower == wanted:
                 is_set = True

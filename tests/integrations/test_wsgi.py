@@ -78,6 +78,18 @@ def test_a_server_still_knows_the_length_of_a_body_of_one_part(audit_log: AuditL
     assert b"Content-Length: 5\r\n" in as_it_is(plain, environ_of())
 
 
+def test_a_length_that_is_no_number_for_python_is_the_servers_to_refuse(
+    audit_log: AuditLog,
+) -> None:
+    def app(_environ: Environ, start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "9" * 5000)])
+        return [b"hello"]
+
+    body = AuditMiddleware(app, emitter=audit_log.emitter)(environ_of(), lambda *_: print)
+    assert [*body] == [b"hello"]
+    assert audit_log.only()["fields"]["status"] == 200
+
+
 def test_a_stream_is_bound_at_every_step_and_recorded_at_its_end(audit_log: AuditLog) -> None:
     def stream(_environ: Environ, start_response: Start) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
