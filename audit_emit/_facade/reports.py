@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._report.alerts import ACKNOWLEDGED, Recorded, state_of
+from audit_emit._report.alerts import ACKNOWLEDGED, LONGEST_NOTE, Recorded, state_of
 from audit_emit._report.build import SECTIONS, Asked, report_on
 from audit_emit._report.controls import Entry, read_map
 from audit_emit._report.formats import FORMATS, MEDIA, written
@@ -13,6 +13,7 @@ __all__ = [
     "ACKNOWLEDGED",
     "DAYS",
     "FORMATS",
+    "LONGEST_NOTE",
     "MEDIA",
     "MOST",
     "NO_TRAIL",

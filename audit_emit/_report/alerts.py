@@ -13,12 +13,15 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from audit_emit._format.record import parsed
+from audit_emit._format.record import head_of, parsed
 
 ANOMALY = "audit.anomaly"
 ACKNOWLEDGED = "anomaly.acknowledged"
 KEPT = 200
 """Alerts that are told one by one, the newest; all are counted."""
+
+LONGEST_NOTE = 500
+"""Characters of what somebody says of an alert."""
 
 _LONGEST = 200
 _NAMES = 20_000
@@ -43,6 +46,7 @@ class Recorded(NamedTuple):
         rule, title, level, reason: as the detector says; empty where it says nothing.
         records: the numbers of the records that it is about, at most 100 of them.
         acknowledged: ``None`` while it is open.
+        chain: that its record is in; empty for none.
     """
 
     seq: int
@@ -54,6 +58,7 @@ class Recorded(NamedTuple):
     reason: str
     records: tuple[int, ...]
     acknowledged: Acknowledgement | None
+    chain: str
 
 
 def alerts_in(anomalies: Iterable[bytes], acknowledgements: Iterable[bytes]) -> list[Recorded]:
@@ -71,15 +76,18 @@ def acknowledged_in(lines: Iterable[bytes]) -> dict[str, Acknowledgement]:
     """Who acknowledged what first, by the id that the event names.
 
     Args:
-        lines: of type ``anomaly.acknowledged``.
+        lines: of type ``anomaly.acknowledged``, of several logs one after the other. By the times
+            in them, what is written to one later does not stand for what was said in another.
     """
     seen: dict[str, Acknowledgement] = {}
     for line in lines:
         record, fields = _of(line)
         name = _text(fields, "anomaly")
         if name:
-            by, ts, note = _text(record, "user_id"), _text(record, "ts"), _text(fields, "note")
-            seen.setdefault(name, Acknowledgement(by, ts, note))
+            by, ts = _text(record, "user_id"), _text(record, "ts")
+            one = Acknowledgement(by, ts, _text(fields, "note", LONGEST_NOTE))
+            if "" < ts < seen.setdefault(name, one).ts:
+                seen[name] = one
     return seen
 
 
@@ -141,7 +149,7 @@ def _recorded(line: bytes) -> tuple[Recorded, tuple[str, ...]]:
     names = tuple(name for name in (_text(fields, "id"), _text(record, "id")) if name)
     numbers = fields.get("seqs")
     seqs = tuple(one for one in numbers[:100] if _is_seq(one)) if type(numbers) is list else ()
-    seq = record.get("seq")
+    seq, head = record.get("seq"), head_of(line)
     found = Recorded(
         int(seq or 0) if _is_seq(seq) else 0,
         _text(record, "ts"),
@@ -152,6 +160,7 @@ def _recorded(line: bytes) -> tuple[Recorded, tuple[str, ...]]:
         _text(fields, "reason"),
         seqs,
         None,
+        head.chain if head is not None else "",
     )
     return found, names
 
@@ -162,9 +171,9 @@ def _of(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return record, fields if isinstance(fields, dict) else {}
 
 
-def _text(values: dict[str, Any], name: str) -> str:
+def _text(values: dict[str, Any], name: str, longest: int = _LONGEST) -> str:
     value = values.get(name)
-    return value[:_LONGEST] if isinstance(value, str) else ""
+    return value[:longest] if isinstance(value, str) else ""
 
 
 def _is_seq(value: Any) -> bool:

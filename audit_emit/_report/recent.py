@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from audit_emit._format.record import head_of
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import Answer, ask_log
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded, alerts_in
@@ -61,15 +60,16 @@ def recent_alerts(log: str | Sequence[str], now: int, trail: Trail = NO_TRAIL) -
     alerts, acknowledgements = (
         ask_log(Question(types=(kind,), since=since), log, MOST) for kind in (ANOMALY, ACKNOWLEDGED)
     )
-    chains = {head.chain for line in alerts.lines if (head := head_of(line)) is not None}
-    beside = [_in_trail(trail, chain, since) for chain in sorted(chains)] if trail.where else []
+    found = alerts_in(alerts.lines, acknowledgements.lines)
+    chains = sorted({one.chain for one in found}) if trail.where else []
+    beside = [_in_trail(trail, chain, since) for chain in chains]
     lines = [*acknowledgements.lines, *(line for one in beside for line in one.lines)]
     cut = any(one.cut for one in (alerts, acknowledgements, *beside))
-    return Recent(alerts_in(alerts.lines, lines), cut)
+    return Recent(alerts_in(alerts.lines, lines) if beside else found, cut)
 
 
 def _in_trail(trail: Trail, chain: str, since: int) -> Answer:
-    """The acknowledgements of alerts of a chain in the console's own log, oldest first."""
+    """The acknowledgements of alerts of a chain, or of none, in the console's own log."""
     terms = (Term(("fields", "chain"), chain), Term(("service",), trail.service))
     asked = Question(types=(ACKNOWLEDGED,), terms=terms, since=since)
     try:

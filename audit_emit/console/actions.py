@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from starlette.requests import Request
 
+from audit_emit._facade.reports import LONGEST_NOTE
 from audit_emit.console import own_events
 from audit_emit.console.access import Role
 from audit_emit.console.jobs import archive_now, force_checkpoint
 from audit_emit.console.requests import checked_form, console_of, demand, refused
 from audit_emit.console.threads import in_thread
 from audit_emit.errors import AuditError
-
-LONGEST_NOTE = 500
 
 
 class Done(NamedTuple):

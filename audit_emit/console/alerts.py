@@ -39,7 +39,7 @@ class Alert(NamedTuple):
     Attributes:
         by, at, note: of who looked at it; empty while nobody did.
         id: by which it is acknowledged; empty where it names none.
-        chain: of the log.
+        chain: of its record; empty where that is in none.
         place: ``CHAIN:SEQ`` of its record; empty where that is in no chain.
         records: numbers and places of those that it is about, the first ones.
         more: how many there are besides.
@@ -105,13 +105,13 @@ class Alerts:
             return {}
         with self._lock:
             stale = not self._looking and time.monotonic() >= self._next
-            found, chain = self._found, self._chain
+            found = self._found
             if stale:
                 self._looking = True
         if stale:
             threading.Thread(target=self._refresh, daemon=True).start()
         titles = {
-            f"{chain}:{seq}": one.title or one.rule
+            self._place(one, seq): one.title or one.rule
             for one in found
             if one.acknowledged is None
             for seq in one.records
@@ -129,18 +129,22 @@ class Alerts:
                 self._next = time.monotonic() + FRESH_SECONDS
 
     def _shown(self, one: Recorded) -> Alert:
-        linked = [(seq, f"{self._chain}:{seq}") for seq in one.records[:_LINKED]]
+        linked = [(seq, self._place(one, seq)) for seq in one.records[:_LINKED]]
         return Alert(
             one.ts,
             one.level,
             one.title or one.rule,
             one.reason,
-            f"{self._chain}:{one.seq}" if one.seq else "",
+            self._place(one, one.seq) if one.seq else "",
             tuple(linked),
             len(one.records) - len(linked),
             one.acknowledged is not None,
             state_of(one.acknowledged),
             *(one.acknowledged or ("", "", "")),
             one.id,
-            self._chain,
+            one.chain,
         )
+
+    def _place(self, one: Recorded, seq: int) -> str:
+        """A log may hold the end of an older chain, and records that are in none."""
+        return f"{one.chain or self._chain}:{seq}"

@@ -117,6 +117,40 @@ def test_an_operator_acknowledges_an_alert_in_the_consoles_own_log(
     ]
 
 
+def test_an_alert_of_an_older_chain_and_one_of_none_are_acknowledged(
+    log: Path, emitter: Emitter
+) -> None:
+    file = log / "audit.jsonl"
+    alert = json.loads(file.read_bytes().splitlines()[2])
+    loose = {
+        name: alert[name] for name in alert if name not in {"chain", "seq", "prev_hash", "hash"}
+    }
+    loose["id"], loose["fields"] = "loose", {**alert["fields"], "id": "a-3"}
+    newer = Trail("shop", "0" * 16)
+    newer.add("secret.read", 40, key="C")
+    with file.open("ab") as end:
+        for line in (*newer.lines, json.dumps(loose).encode()):
+            end.write(line + b"\n")
+    asked = client(console(log, emitter=emitter))
+    assert '<a href="/event/00d1c0ffee00beef%3A2">2</a>' in asked.get("/alerts").text
+    for name in ("a-1", "a-3"):
+        assert acknowledged(asked, name).status_code == 303
+    assert "0 open, 3 acknowledged." in asked.get("/alerts").text
+
+
+def test_what_an_operator_said_of_an_alert_stays_whole_whatever_the_log_says_later(
+    log: Path, emitter: Emitter
+) -> None:
+    asked, note = client(console(log, emitter=emitter)), "n" * 500
+    assert acknowledged(asked, "a-1", note=note).status_code == 303
+    later = Trail("shop", "0" * 16)
+    later.add("anomaly.acknowledged", 0, "eve", anomaly="a-1", note="nothing to see")
+    with (log / "audit.jsonl").open("ab") as end:
+        end.write(later.lines[0] + b"\n")
+    newest = asked.get("/api/audit/alerts").json()["alerts"][-1]
+    assert (newest["id"], newest["by"], newest["note"]) == ("a-1", "local", note)
+
+
 def test_an_acknowledgement_of_an_alert_of_another_log_is_none(log: Path, emitter: Emitter) -> None:
     emitter.emit(None, "anomaly.acknowledged", {"anomaly": "a-1", "chain": "0" * 16})
     emitter.flush()
