@@ -151,8 +151,8 @@ def _remember_exception(_app: Flask, exception: BaseException, **_: Any) -> None
 class _FlaskHost:
     """Reads the user and the route of a request from Flask."""
 
-    def user_of(self, exchange: Exchange, _environ: Environ) -> FindUser:
-        return partial(_user, exchange, _user_of_open_stream())
+    def user_of(self, exchange: Exchange, environ: Environ) -> FindUser:
+        return partial(_user, exchange, environ, _user_of_open_stream())
 
     def learn(self, audit: RequestAudit) -> None:
         """Read them while Flask handles the request; the body may be streamed after that."""
@@ -203,9 +203,14 @@ def _user_of_open_stream() -> Any:
     return g.get("_login_user")
 
 
-def _user(exchange: Exchange, stale_user: Any) -> str | None:
-    """The id of the user that Flask-Login has loaded; reading ``current_user`` would load one."""
-    user = g.get("_login_user") if _own_request(exchange) is not None else None
+def _user(exchange: Exchange, environ: Environ, stale_user: Any) -> str | None:
+    """The id of the user that Flask-Login has loaded; reading ``current_user`` would load one.
+
+    A view may go on when the request is over: an application around this one was cancelled, and
+    the thread of the view was not. What it does then is still done by its user.
+    """
+    own = has_request_context() and (request.environ is environ or _own_request(exchange))
+    user = g.get("_login_user") if own else None
     if user is None or user is stale_user or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Event, Thread
 from typing import Any
 
 import httpx
@@ -16,7 +19,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from support import requirements
 from support.audit_log import AuditLog
+from support.waiting import PATIENCE
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import EnvironBuilder
 
 from audit_emit.context import bind, current_context, update_request
 from audit_emit.integrations.asgi import AuditMiddleware
@@ -149,6 +154,46 @@ def test_the_user_that_the_inner_application_has_loaded_is_found(
     get(AuditMiddleware(app, emitter=audit_log.emitter), "/flask/items/5")
 
     assert {record["user_id"] for record in audit_log.records()} == {"loaded"}
+
+
+def test_a_view_that_goes_on_when_the_outer_application_has_ended_keeps_its_user(
+    inner: Inner, audit_log: AuditLog
+) -> None:
+    """As where a client leaves: the task is cancelled, and the thread of the view goes on."""
+    is_there, is_over = Event(), Event()
+    view: list[Thread] = []
+
+    class User:
+        is_authenticated = True
+
+        def get_id(self) -> str:
+            return "loaded"
+
+    @inner.app.get("/slow")
+    def slow() -> str:
+        setattr(g, FLASK_LOGIN, User())
+        is_there.set()
+        assert is_over.wait(PATIENCE)
+        audit_log.emitter.emit(current_context(), "item.deleted", {})
+        return ""
+
+    async def bridge(scope: Any, _receive: Any, _send: Any) -> None:
+        environ = {**EnvironBuilder(path="/slow").get_environ(), "asgi.scope": scope}
+        given = (copy_context().run, inner.app, environ, lambda *_: None)
+        view.append(Thread(target=given[0], args=given[1:]))
+        view[0].start()
+        assert is_there.wait(PATIENCE)
+        raise asyncio.CancelledError
+
+    with suppress(asyncio.CancelledError):
+        get(AuditMiddleware(bridge, emitter=audit_log.emitter), "/slow")
+    is_over.set()
+    view[0].join(PATIENCE)
+
+    request, deleted = audit_log.records()
+    assert request["fields"]["outcome"] == "cancelled"
+    assert (deleted["event_type"], deleted["user_id"]) == ("item.deleted", "loaded")
+    assert deleted["correlation_id"] == request["correlation_id"]
 
 
 def test_an_exception_of_the_inner_application_is_that_of_the_request(
