@@ -9,6 +9,7 @@ from audit_emit._query.question import Question, Term
 from audit_emit._query.search import Answer, ask_log
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded, alerts_in
 from audit_emit._report.period import DAY
+from audit_emit._settings.settings import Settings
 
 DAYS = 30
 """What is older is not open any more, for those who ask how a log stands."""
@@ -39,6 +40,13 @@ class Trail(NamedTuple):
 
     where: str
     service: str
+
+    @classmethod
+    def of(cls, given: Settings) -> Trail:
+        """Where an emitter keeps what it writes. With a file and a database the file is first."""
+        if given.jsonl is None and given.address is not None:
+            return cls(f"{given.address.conninfo()}#service={given.service}", given.service)
+        return cls(given.jsonl or "", given.service)
 
 
 NO_TRAIL = Trail("", "")

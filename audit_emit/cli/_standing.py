@@ -120,7 +120,7 @@ def trail_of_console(given: str = "") -> Trail:
     if given:
         return Trail(given, CONSOLE)
     try:
-        return Trail(settings({"service": CONSOLE}).jsonl or "", CONSOLE)
+        return Trail.of(settings({"service": CONSOLE}))
     except ConfigError:
         return NO_TRAIL  # what is wrong with the environment is said where something is emitted
 
@@ -129,7 +129,7 @@ def alerts_of(log: AuditLog, trail: Trail = NO_TRAIL) -> Alerts | None:
     """The alerts of a log; ``None`` where a part of it, or of the trail, cannot be read."""
     try:
         found, cut = recent_alerts(log.path, time.time_ns(), trail)
-    except (OSError, UnsupportedError):
+    except (OSError, UnsupportedError, ConfigError):
         return None
     still = [one for one in found if one.acknowledged is None]
     newest = None

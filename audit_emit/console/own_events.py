@@ -46,7 +46,7 @@ class OwnEvents:
     def __init__(self, emitter: Emits | None) -> None:
         self._emitter = emitter
         self._refusals = Refusals(partial(_refused, emitter))
-        self.trail: Trail = _trail_of(emitter)
+        self.trail: Trail = Trail.of(emitter.settings) if isinstance(emitter, Emitter) else NO_TRAIL
 
     def refused(self, name: str, path: str) -> None:
         """Record that somebody was refused; many refusals within a minute become one, counted.
@@ -83,15 +83,6 @@ class OwnEvents:
         fields = {"anomaly": alert, "chain": chain, **({"note": note} if note else {})}
         context = AuditContext(user_id=identity.name, actor_kind="user")
         self._emitter.emit_strict(context, ACKNOWLEDGED, fields)
-
-
-def _trail_of(emitter: Emits | None) -> Trail:
-    if not isinstance(emitter, Emitter):
-        return NO_TRAIL
-    given = emitter.settings
-    if given.address is not None:
-        return Trail(f"{given.address.conninfo()}#service={given.service}", given.service)
-    return Trail(given.jsonl or "", given.service)
 
 
 def _refused(emitter: Emits | None, name: str, path: str, count: int) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from support.chain_builder import BEGIN, SECOND, MadeChain
 
-from audit_emit._report.recent import recent_alerts
+from audit_emit._report.recent import Trail, recent_alerts
+from audit_emit._settings.settings import settings
+from audit_emit.cli._standing import trail_of_console
 
 
 @pytest.mark.parametrize("kind", ["anomaly.acknowledged", "shop.anomaly_seen"])
@@ -30,3 +32,26 @@ def test_more_than_are_looked_at_is_said(
     log = MadeChain().add(3, event_type="audit.anomaly").write(tmp_path / "audit.jsonl").parent
     found = recent_alerts(str(log), BEGIN + 60 * SECOND)
     assert (len(found.alerts), found.cut) == (most, most < 3)
+
+
+DATABASE = "postgresql://audit@db.invalid/audit"
+
+
+@pytest.mark.parametrize(
+    ("kept", "where"),
+    [
+        ({"jsonl": "/srv/audit.jsonl"}, "/srv/audit.jsonl"),
+        ({"store": DATABASE}, f"{DATABASE}#service=audit-console"),
+        # The database gets it later: who has just acknowledged something would not find it there.
+        ({"jsonl": "/srv/audit.jsonl", "store": DATABASE}, "/srv/audit.jsonl"),
+        ({"jsonl": "off"}, ""),
+    ],
+)
+def test_a_trail_is_read_where_the_console_writes_it(
+    kept: dict[str, str], where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUDIT_EMIT_JSONL", raising=False)
+    assert Trail.of(settings({"service": "audit-console", **kept})).where == where
+    for name, value in kept.items():
+        monkeypatch.setenv(f"AUDIT_EMIT_{name.upper()}", value)
+    assert trail_of_console() == (where, "audit-console")  # as audit-emit status looks for it
