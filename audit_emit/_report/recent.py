@@ -17,6 +17,10 @@ DAYS = 30
 MOST = 1_000
 """Alerts that are looked at, the newest, and as many acknowledgements."""
 
+_CHAINS = 16
+"""Chains of alerts that are looked for in a trail, the newest: each is a search, and whoever writes
+lines into the log chooses how many there are."""
+
 
 class Recent(NamedTuple):
     """What was found.
@@ -69,10 +73,10 @@ def recent_alerts(log: str | Sequence[str], now: int, trail: Trail = NO_TRAIL) -
         ask_log(Question(types=(kind,), since=since), log, MOST) for kind in (ANOMALY, ACKNOWLEDGED)
     )
     found = alerts_in(alerts.lines, acknowledgements.lines)
-    chains = sorted({one.chain for one in found}) if trail.where else []
-    beside = [_in_trail(trail, chain, since) for chain in chains]
+    chains = list(dict.fromkeys(one.chain for one in reversed(found))) if trail.where else []
+    beside = [_in_trail(trail, chain, since) for chain in chains[:_CHAINS]]
     lines = [*acknowledgements.lines, *(line for one in beside for line in one.lines)]
-    cut = any(one.cut for one in (alerts, acknowledgements, *beside))
+    cut = len(chains) > _CHAINS or any(one.cut for one in (alerts, acknowledgements, *beside))
     return Recent(alerts_in(alerts.lines, lines) if beside else found, cut)
 
 

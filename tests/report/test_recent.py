@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.chain_builder import BEGIN, SECOND, MadeChain
 
+from audit_emit._query.search import Answer, ask_log
 from audit_emit._report.recent import Trail, recent_alerts
 from audit_emit._settings.settings import settings
 from audit_emit.cli._standing import trail_of_console
@@ -32,6 +34,24 @@ def test_more_than_are_looked_at_is_said(
     log = MadeChain().add(3, event_type="audit.anomaly").write(tmp_path / "audit.jsonl").parent
     found = recent_alerts(str(log), BEGIN + 60 * SECOND)
     assert (len(found.alerts), found.cut) == (most, most < 3)
+
+
+def test_a_log_with_alerts_of_many_chains_is_not_one_search_of_the_trail_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [MadeChain(f"{at:016x}").add(event_type="audit.anomaly") for at in range(50)]
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(one.lines[0] + b"\n" for one in made))
+    searches: list[object] = []
+
+    def counted(*asked: Any) -> Answer:
+        searches.append(asked)
+        return ask_log(*asked)
+
+    monkeypatch.setattr("audit_emit._report.recent.ask_log", counted)
+    trail = Trail(str(tmp_path / "own.jsonl"), "audit-console")
+    found = recent_alerts(str(tmp_path), BEGIN + 60 * SECOND, trail)
+    assert (len(found.alerts), found.cut) == (50, True)
+    assert len(searches) < 20
 
 
 DATABASE = "postgresql://audit@db.invalid/audit"
