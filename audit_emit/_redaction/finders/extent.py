@@ -43,16 +43,19 @@ QUOTED = Pattern(r"(?:[bBrRuUfFL@$]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
 _ANGLED = Pattern(r"<(?=[^\s0-9<>]{0,64}[0-9])[^\s<>/=\"']{6,128}>(?=[\s,;.]|\Z)")
 """A value in angle brackets, as against an element."""
 _CALL = Pattern(r"\$?[\w.]{0,64}[\[({]")
-_BARE_TEXT = (
+_BARE_CHARACTER = (
     r"(?:[^\s&;,\"'<\])}\\]"
     rf"|\\(?!\\{{0,6}}[\"']{END})"
     rf"|[\])}}](?!{END})"
     rf"|&(?!\s|[\w.\-%\[\]]{{1,64}}[\"']?[=:]|{END})"
     r"|[;,](?!\s|\\{0,7}[\"'][^\"'\r\n]{0,64}[\"']|[\[{}\])]|[\w.\-%\[\]]{1,64}[\"']?[=:]|\Z)"
     rf"|<(?!{TAG})"
-    rf"|(?<=\S)[\"'](?!{END}))+"
+    rf"|(?<=\S)[\"'](?!{END}))"
 )
+_BARE_TEXT = rf"{_BARE_CHARACTER}+"
 BARE = Pattern(_BARE_TEXT)
+_GOES_ON = Pattern(rf"(?![.:!?](?:\s|\Z)|`{END}|`\Z){_BARE_CHARACTER}")
+"""What stands behind the first part of a value, as against what ends it."""
 _CLOSES = Pattern(r"\\{0,7}[\"'](?:[\])}]{0,4},[ \t]{0,4}[\"'{\[]|[\])}]{1,4}[,\s]|[\])}]{0,4}\Z)")
 """A quote that ends what a name stands in: ``"enter the password:", "n": 1``."""
 _TAIL = Pattern(rf"(?![\s,;&)\]}}>|]|[.:!?]\\{{0,7}}[\"']|{END}){_BARE_TEXT}")
@@ -125,12 +128,12 @@ class Extents:
         text = self._text
         if held := PLACEHOLDER.match(text, start):
             return held.end()
-        if (end := reference_end(text, start)) > start:
-            return end
         if name.endswith(_WHOLE_LINE):
             end = self._line_end(start)
             quote = text.find(before, start, end) if before in ("'", '"') else -1
             return quote if quote >= 0 else end
+        if (end := reference_end(text, start)) > start and _GOES_ON.match(text, end) is None:
+            return end
         if angled := _ANGLED.match(text, start):
             return angled.end()
         if call := _CALL.match(text, start):

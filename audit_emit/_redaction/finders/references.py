@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._redaction.names import is_secret_name
+from audit_emit._redaction.names import is_secret_name, looks_random
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["is_reference", "reference_end"]
@@ -19,6 +19,8 @@ _READERS = (
     r"|security find-generic-password|secret-tool lookup|printenv|heroku config:get|bw get)"
 )
 """Commands that print a secret; their arguments name it."""
+_ARGUMENT = r"[^()`$;|&<\r\n]"
+"""Not what a command is given as its input: ``$(cat <<< hunter2)``."""
 _WORDS = r"[A-Za-z][A-Za-z ._\-]{0,62}[A-Za-z]"
 _REFERENCE = Pattern(
     # Variables; with a default behind the name it may be a secret that stands there.
@@ -33,9 +35,10 @@ _REFERENCE = Pattern(
     r"|%[srvdqp]|%\([A-Za-z_][\w.]{0,64}\)[sr]|\{[0-9]?\}|\{(?P<field>[A-Za-z_][A-Za-z_.]{1,64})(?:![rsa])?\}"
     r"|[:@](?P<parameter>[A-Za-z_]{2,64})"
     # Commands, and addresses in a store.
-    rf"|\$\({_READERS}[ \t]{{0,4}}[^()`$;|&]{{0,256}}\)|`{_READERS}[ \t][^()`$;|&]{{1,256}}`"
+    rf"|\$\({_READERS}[ \t]{{0,4}}{_ARGUMENT}{{0,256}}\)|`{_READERS}[ \t]{_ARGUMENT}{{1,256}}`"
     rf"|(?:env|ENV|os\.environ/)[:/]?[A-Z][A-Z0-9_]{{2,64}}|{_STORES}://{_PATH}{{1,256}}"
-    rf"|{_STORES}:(?:{_PATH}{{0,128}}/{_PATH}{{1,256}}|[A-Za-z_\-]{{1,64}})|file:{{1,2}}/{_PATH}{{1,256}}"
+    rf"|{_STORES}:(?P<address>{_PATH}{{0,128}}/{_PATH}{{1,256}}|[A-Za-z_\-]{{1,64}})"
+    rf"|file:{{1,2}}/{_PATH}{{1,256}}"
     # Variables of a program.
     r"|(?P<attribute>[a-z_]\w{0,63}(?:\.[A-Za-z_]{1,64}){1,8})"
     # What stands for a value that was left out.
@@ -91,7 +94,16 @@ def _means_one(groups: dict[str, str | None]) -> bool:
     """Whether the words in it are those of a variable or a placeholder, not of a secret."""
     name = groups["variable"] or groups["of_windows"] or groups["parameter"]
     if name is not None:
+        if name[-1:].isdigit() and not (name.isupper() or name.islower()):
+            return False  # $Password_1 has all that a form asks of a password
         return is_secret_name(name) or ("_" in name.strip("_") and name.isupper())
+    address = groups["address"]
+    if address is not None:
+        parts = address.split("/")
+        # One word may also be the password of an account: ``vault:letmein``.
+        if len(parts) == 1 and "-" not in address and "_" not in address:
+            return is_secret_name(address)
+        return not any(map(looks_random, parts))
     attribute = groups["attribute"]
     if attribute is not None:
         first, _, last = attribute.partition(".")
