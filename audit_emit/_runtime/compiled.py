@@ -36,7 +36,10 @@ STALE = "interpreted (the compiled part is of other sources; `pip install --edit
 def _is_stale(made_of: str) -> bool:
     """Whether the sources beside this package are not those that the compiled part was made of."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return native_sources.digest(os.path.join(package, "_native")) not in {"", made_of}
+    try:
+        return native_sources.digest(os.path.join(package, "_native")) not in {"", made_of}
+    except OSError:  # one of them cannot be read, and Python needs none of them
+        return True
 
 
 if os.environ.get(SWITCH, "1").strip().lower() in {"0", "false", "no", "off"}:

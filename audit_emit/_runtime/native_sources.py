@@ -16,9 +16,12 @@ def digest(directory: str) -> str:
     """The checksum of the C sources in a directory; an empty text where there are none.
 
     It tells versions of one source tree apart, and is no proof against anybody.
+
+    Raises:
+        OSError: one of them cannot be read.
     """
     try:
-        names = sorted(name for name in os.listdir(directory) if name.endswith((".c", ".h")))
+        names = sorted(filter(_is_source, os.listdir(directory)))
     except OSError:
         return ""  # a wheel has none, and was built as a whole
     found = 0
@@ -26,3 +29,8 @@ def digest(directory: str) -> str:
         with open(os.path.join(directory, name), "rb") as file:
             found = crc32(file.read(), found)
     return f"{found:08x}" if names else ""
+
+
+def _is_source(name: str) -> bool:
+    """Whether a file is one, as against what an editor keeps beside it (``.#plain.c``)."""
+    return name.endswith((".c", ".h")) and not name.startswith(".")

@@ -26,8 +26,11 @@ print(json.dumps([emitter.health()["emit"], seq, examine({}, {}).warnings]))
 """
 
 
-def state_beside(part: str, place: Path) -> tuple[str, int, list[str]]:
-    """What a copy of the package does with this module in the place of the compiled part."""
+def state_beside(part: str, place: Path, missing: str = "") -> tuple[str, int, list[str]]:
+    """What a copy of the package does with this module in the place of the compiled part.
+
+    ``missing``: the name of a source that is listed, and cannot be read.
+    """
     package = place / "audit_emit"
     package.mkdir()
     for each in PACKAGE.iterdir():
@@ -36,6 +39,8 @@ def state_beside(part: str, place: Path) -> tuple[str, int, list[str]]:
     native = package / "_native"
     native.mkdir()
     (native / "plain.c").write_text("int of_another_version;\n")
+    if missing:
+        (native / missing).symlink_to("nowhere")
     (package / "_speedups.py").write_text(part)
     environment = {name: value for name, value in os.environ.items() if name != compiled.SWITCH}
     done = subprocess.run(
@@ -70,6 +75,18 @@ def test_every_change_of_a_source_changes_the_digest(tmp_path: Path) -> None:
     assert digest(str(tmp_path)) == before
     (tmp_path / "leaf.h").write_text("3")
     assert digest(str(tmp_path)) != before
+
+
+def test_what_an_editor_keeps_beside_a_source_is_none(tmp_path: Path) -> None:
+    (tmp_path / "plain.c").write_text("1")
+    before = digest(str(tmp_path))
+    (tmp_path / ".#plain.c").symlink_to("somebody@host.1:2")
+    assert digest(str(tmp_path)) == before
+
+
+def test_where_a_source_cannot_be_read_python_does_everything(tmp_path: Path) -> None:
+    state, seq, _ = state_beside("SOURCES = ''\n", tmp_path, missing="gone.c")
+    assert (state, seq) == (compiled.STALE, 2)
 
 
 def test_where_no_sources_are_beside_it_there_is_nothing_to_compare(tmp_path: Path) -> None:
