@@ -91,6 +91,11 @@ def test_in_an_event_about_a_secret_it_is_held_back_whatever_its_field_is_called
     assert shown({"value": "blue"}, "colour.set") == '{"value": "blue"}'
 
 
+@pytest.mark.parametrize("name", ["token", "secret", "signature"])
+def test_the_sign_at_the_end_of_base64_is_none_between_a_name_and_a_value(name: str) -> None:
+    assert "qwertzuiop" not in shown({"x": f"{name}: qwertzuiop=="})
+
+
 def test_a_secret_by_its_type_is_one_in_the_other_fields_as_well() -> None:
     assert SECRET not in shown({"p": Secret("Hunter2-xyzzy"), "note": "u-17 typed Hunter2-xyzzy"})
 

@@ -20,11 +20,8 @@ _BESIDE = Pattern(rf"{_USER}[\"']?(?:[ \t][^\n|;]{{0,128}}?)?[ \t]{_OPTION}{_WOR
 _BEFORE = Pattern(rf"{_OPTION}{_WORD}[\"']?[ \t]{{1,3}}(?:[^\n|;]{{0,128}}?[ \t])?{_USER}")
 _PLACE = Pattern(r"[0-9][0-9.:,/\-]*(?:/(?:tcp|udp))?|[./~].*|-.*")
 """What ``-p`` takes elsewhere: ports, paths."""
-_OTHER_P = Pattern(
-    r"(?<![\w\-])(?:mysql|mariadb|psql|pg_|createdb|dropdb|ssh|scp)[\w\-]{0,16}[ \t]"
-    r"(?:[^\n|;]{0,96}[ \t])?\Z"
-)
-"""Programs whose ``-p`` takes no password behind a space."""
+_OTHER_P = Pattern(r"(?<![\w\-])(?:mysql|mariadb)[\w\-]{0,16}[ \t](?:[^\n|;&\"'`]{0,96}[ \t])?\Z")
+"""Programs whose ``-p`` takes no password behind a space: what stands there is a database."""
 OPTIONS = ("-u ", "-U ", "-l ", "-au ", "-xu ", "-user ", "-username ", "/u:", "/user:")
 """What a text has in it that ``options`` has to look at."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from audit_emit._redaction.finders.references import is_reference
-from audit_emit._redaction.names import is_counted, is_weak, split_name
+from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = [
@@ -72,8 +72,8 @@ _CONNECTS = Pattern(
 )
 _OF_TESTS = Pattern(r"[0-9]{1,3}\Z|test[s_/.]")
 """What follows ``pass`` where tests are reported."""
-_LOGFMT = Pattern(r"[a-z][a-z_]{1,32}=")
-"""Another name with its value: ``auth: method=oidc``."""
+_LOGFMT = Pattern(r"([a-z][a-z_]{1,32})=(?=\w)")
+"""Another name with its value: ``auth: method=oidc``, as against the end of base64."""
 _SMALLEST = 1000
 _SMALL = Pattern(r"[0-9]{1,3}(?![\w.\-]*\w)")
 """A number that is no token: how many there are, which one it is."""
@@ -100,7 +100,7 @@ _RESOURCE = Pattern(
 """What the secret stores of AWS, Google and Azure call what they keep, as against its value."""
 _LOOKUP = Pattern(
     r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
-    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|[A-Za-z_][\w.]{0,64}\(\)\Z"
+    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|[A-Za-z_][A-Za-z_.]{0,64}\(\)\Z"
 )
 """Where code takes a secret from, as against the secret."""
 _SCHEMA = Pattern(
@@ -203,9 +203,10 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     lower = word.lower().rstrip(".,;:!?) ")
     if lower in _NOTHING or lower in _TYPES or lower == name.rpartition(".")[2]:
         return True
-    if (name == "pass" and _OF_TESTS.match(lower) is not None) or (
-        is_weak(name) and _LOGFMT.match(word) is not None and not name.endswith(_WHOLE)
-    ):
+    if name == "pass" and _OF_TESTS.match(lower) is not None:
+        return True
+    weak = is_weak(name) and not name.endswith(_WHOLE)
+    if weak and sign.strip() == ":" and _is_description(word):
         return True
     if _LOOKUP.match(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
         return True
@@ -226,6 +227,12 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
 
 def _looks_like_path(name: str, word: str) -> bool:
     return name in ("pwd", "oldpwd") or word.count("/") + word.count("\\") > 1 or word[0] in "~."
+
+
+def _is_description(word: str) -> bool:
+    """Whether a word is what logs have behind ``auth:``, and tells no secret."""
+    other = _LOGFMT.match(word)
+    return other is not None and is_described(other.group(1))
 
 
 def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
