@@ -107,7 +107,7 @@ class Extents:
         text = self._text
         quote = QUOTED.match(text, start)
         if quote is not None:
-            if _CLOSES.match(text, start) and text.rfind(quote.group(2), 0, start) >= 0:
+            if _CLOSES.match(text, start) and text.count(quote.group(2), 0, start) % 2:
                 return start, start
             start = quote.end()
             end = closing_quote(text, start, str(quote.group(1)), str(quote.group(2)))

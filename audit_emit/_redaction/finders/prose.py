@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from audit_emit._redaction.finders.extent import END
 from audit_emit._redaction.finders.references import is_reference
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
@@ -260,10 +261,11 @@ def _is_prose(text: str, start: int, name: str) -> bool:
         return True
     word = _WORD.match(text, start)
     after = "" if word is None else text[word.end() : word.end() + 1]
-    if word is None or (after.strip() and after not in _CLOSING):
+    closed = after in _CLOSING and word is not None and _CLOSED.match(text, word.end()) is not None
+    if word is None or (after.strip() and not closed):
         return _counted(text, start, name)
     first = word.group().lower().rstrip(".,;:!?)]")
-    ends = after in ("", "\n", "\r") or after in _CLOSING
+    ends = after in ("", "\n", "\r") or closed
     if ends and len(split_name(name)) > 1:
         return first in _PROSE  # client_secret: all there is on its line
     whole = name.endswith(_WHOLE) and "=" in text[start : (text.find("\n", start) + 1) or len(text)]
@@ -273,7 +275,8 @@ def _is_prose(text: str, start: int, name: str) -> bool:
 
 
 _CLOSING = "\"'`\\"
-"""Behind a word: the quotes around all of it."""
+"""Behind a word: the quotes around all of it, where they end something."""
+_CLOSED = Pattern(END)
 _ATTEMPTS = Pattern(
     r"[0-9]{1,3} (?:attempts?|tries|retries|digits?|char(?:acter)?s?|times|left|remaining)\b"
 )
