@@ -98,7 +98,16 @@ def _characters(items: Any) -> frozenset[str] | None:
         return None
     compiler: Any = vars(re)["_compiler"]
     one = compiler.compile(_as_pattern(items, parts))
-    return frozenset(char.lower() for char in _EACH if one.match(char))
+    beyond = [_BEYOND] if _names_others(parts[0]) else []
+    return frozenset(char.lower() for char in _EACH if one.match(char)).union(beyond)
+
+
+def _names_others(item: Any) -> bool:
+    """Whether an item names a character beyond ASCII, for all of which there is one."""
+    name, argument = str(item[0]), item[1]
+    if name == "IN":
+        return any(map(_names_others, argument))
+    return name in ("LITERAL", "RANGE") and max(argument if name == "RANGE" else [argument]) > 127
 
 
 def _as_pattern(items: Any, parts: list[Any]) -> Any:
@@ -106,7 +115,8 @@ def _as_pattern(items: Any, parts: list[Any]) -> Any:
     return parser.SubPattern(getattr(items, "state", None) or parser.State(), parts)
 
 
-_EACH = (*map(chr, range(128)), "\u00e9")
+_BEYOND = "\u00e9"
+_EACH = (*map(chr, range(128)), _BEYOND)
 
 
 class _NotLinearError(Exception):

@@ -36,6 +36,7 @@ def test_a_pattern_of_single_repetitions_is_taken(pattern: str) -> None:
         r"(?:a|aa)?(?:a|aa)?(?:a|aa)?(?:a|aa)?(?:a|aa)?(?:a|aa)?b",
         r"a{1,60}a{1,60}a{1,60}b",
         r"(?i)a{1,60}A{1,60}a{1,60}b",
+        "\u00f6{1,60}\u00f6\u00f6{1,60}\u00f6\u00f6{1,60}b",
         r"(?:a{1,30}b?){1}(?:a{1,30}b?){1}a{1,9}c",
     ],
 )
