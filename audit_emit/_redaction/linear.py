@@ -65,7 +65,8 @@ def _ways_of_all(items: Any, *, last: bool = False) -> int:
     product = within = 1
     for at, item in enumerate(parts):
         if str(item[0]) in ("ASSERT", "ASSERT_NOT"):
-            within = max(within, _ways_of_all(item[1][1]))  # it is not tried again
+            # Its own ways are not tried again, but it is, in each way of what is before it.
+            within = max(within, product * _ways_of_all(item[1][1]))
         elif not (last and at >= end) and not _ends_by_itself(item, parts[at + 1 : at + 2]):
             product *= _ways(item)
     return max(product, within)

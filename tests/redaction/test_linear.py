@@ -37,6 +37,7 @@ def test_a_pattern_of_single_repetitions_is_taken(pattern: str) -> None:
         r"a{1,60}a{1,60}a{1,60}b",
         r"(?i)a{1,60}A{1,60}a{1,60}b",
         "\u00f6{1,60}\u00f6\u00f6{1,60}\u00f6\u00f6{1,60}b",
+        r"a{1,99}(?=a{1,50}a{1,50}b)",
         r"(?:a{1,30}b?){1}(?:a{1,30}b?){1}a{1,9}c",
     ],
 )
