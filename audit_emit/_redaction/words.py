@@ -265,7 +265,7 @@ NOT_A_SECRET_TOKEN = _words(
     "resume request skip fencing lock change delta paging"
 )
 """Before ``token``: where a listing goes on, or which request this is."""
-NOT_A_PIN = _words("map gpio push drop rolling safety header chip connector location")
+NOT_A_PIN = _words("map gpio push drop rolling safety header connector location")
 """Before ``pin``: a thing that is fixed, or fixes something."""
 WEAK = _words(
     "token tokens auth authentication authorization authorisation credential credentials session "

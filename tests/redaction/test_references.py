@@ -50,3 +50,8 @@ def test_a_password_in_the_form_of_a_reference_is_held_back(value: str) -> None:
 )
 def test_the_place_of_a_secret_stays(value: str) -> None:
     assert REDACTOR.scrub(f"password={value}") is None
+
+
+def test_a_token_in_the_place_of_a_user_is_held_back_whatever_password_is_beside_it() -> None:
+    assert REDACTOR.scrub(f"https://{'aB3' * 8}:$PASSWORD@h/x") == "https://[redacted]@h/x"
+    assert REDACTOR.scrub("https://bob:$PASSWORD@h/x") is None

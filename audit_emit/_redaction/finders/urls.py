@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from audit_emit._redaction.finders.extent import END, PLACEHOLDER, TAG, Span
 from audit_emit._redaction.finders.references import is_reference
+from audit_emit._redaction.names import looks_random
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["suspicious", "users"]
@@ -31,7 +32,9 @@ def users(text: str) -> Iterator[Span]:
     """``user:password`` before an ``@``, in URLs and as Go has it."""
     if "@" in text:
         for start, end in _urls(text):
-            if not is_reference(text[start:end].partition(":")[2]):
+            user, _, password = text[start:end].partition(":")
+            # Some services take a token as the user, and any password beside it.
+            if not is_reference(password) or looks_random(user):
                 yield start, end
         if "@tcp(" in text or "@unix(" in text:
             for match in _DSN.finditer(text):
