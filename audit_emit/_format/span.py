@@ -20,8 +20,8 @@ _TS = re.compile(
 def span_of(lines: list[bytes]) -> Span:
     """The earliest and the latest ``ts`` of some lines.
 
-    Where the first and the last line in the order of their bytes begin as records do, so does every
-    line between them.
+    Where the first and the last line in the order of their bytes begin as records do, every other
+    one has what they begin with alike, and behind it a time that is between theirs as a text.
     """
     low, high = min(lines), max(lines)
     if not (_TS.match(low) and _TS.match(high)):
