@@ -38,7 +38,7 @@ def test_a_secret_within_or_behind_a_reference_is_held_back(text: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["$Password_1", "vault:letmein", "op:" + "AbC-dEf_" * 3, "sm:a/" + "aB3" * 8],
+    ["$Password_1", "vault:letmein", "op:" + "AbC-dEf_" * 3, "sm:a/" + "aB3" * 8, "this.is.mine"],
 )
 def test_a_password_in_the_form_of_a_reference_is_held_back(value: str) -> None:
     assert REDACTOR.scrub(f"password={value}") == "password=[redacted]"
@@ -46,7 +46,15 @@ def test_a_password_in_the_form_of_a_reference_is_held_back(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["$PASSWORD_1", "$password_1", "vault:db-key", "vault:kv/app#pw", "ssm:/prod/db", "sm:secret"],
+    [
+        "$PASSWORD_1",
+        "$password_1",
+        "vault:db-key",
+        "vault:kv/app#pw",
+        "ssm:/prod/db",
+        "sm:secret",
+        "self.db_pass",
+    ],
 )
 def test_the_place_of_a_secret_stays(value: str) -> None:
     assert REDACTOR.scrub(f"password={value}") is None

@@ -49,10 +49,6 @@ _REFERENCE = Pattern(
     rf"|[<\[({{]{{1,2}}(?P<words>{_WORDS})[>\])}}]{{1,2}}"
     r"|(?i:redacted|filtered|masked|censored|scrubbed|omitted)"
 )
-_ROOTS = frozenset(
-    "var local data module self this config cfg settings opts options args env".split()
-)
-"""What variables of a program are members of."""
 _STARTS = frozenset("$%{<[(*xX\u2022\u25cf.\u2026-_#?\u2588`:@")
 """Characters that all of these begin with, besides those that have a colon or are words."""
 _AS_WORDS = frozenset("redacted filtered masked censored scrubbed omitted".split())
@@ -106,8 +102,7 @@ def _means_one(groups: dict[str, str | None]) -> bool:
         return not any(map(looks_random, parts))
     attribute = groups["attribute"]
     if attribute is not None:
-        first, _, last = attribute.partition(".")
-        return first in _ROOTS or is_secret_name(last.rpartition(".")[2])
+        return is_secret_name(attribute.rpartition(".")[2])
     example = groups["example"]
     if example is not None:
         return is_secret_name(example) or example.isupper() or example.lower().endswith("here")
