@@ -30,6 +30,7 @@ def test_a_reference_stays_with_what_ends_it(reference: str, after: str) -> None
         f"PASSWORD=$(cat <<< {REST})",
         f"Cookie: ${{COOKIE}}; theme={REST}",
         f"Authorization: my.token {REST}",
+        f"passphrase: xxxx {REST}",
     ],
 )
 def test_a_secret_within_or_behind_a_reference_is_held_back(text: str) -> None:

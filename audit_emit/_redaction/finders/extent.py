@@ -132,13 +132,15 @@ class Extents:
             end = self._line_end(start)
             quote = text.find(before, start, end) if before in ("'", '"') else -1
             return quote if quote >= 0 else end
-        if (end := reference_end(text, start)) > start and _GOES_ON.match(text, end) is None:
+        of_words = name.endswith(_OF_WORDS)
+        end = start if of_words else reference_end(text, start)
+        if end > start and _GOES_ON.match(text, end) is None:
             return end
         if angled := _ANGLED.match(text, start):
             return angled.end()
         if call := _CALL.match(text, start):
             return self._end_of_run(self._bracket_end(call.end() - 1))
-        if name.endswith(_OF_WORDS) and (phrase := _PHRASE.match(text, start)):
+        if of_words and (phrase := _PHRASE.match(text, start)):
             return phrase.end()
         scheme = _SCHEME.match(text, start)
         return self._end_of_run(scheme.end() if scheme is not None else start)
