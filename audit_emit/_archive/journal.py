@@ -83,6 +83,8 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # A child that was forked meanwhile has the descriptor, too: to close ours frees nothing.
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
     def add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from audit_emit._archive.pruning import ArchivePruner, Pruned
 from audit_emit._format.manifest import Manifest
 from audit_emit._retention.files import Pruner
 from audit_emit._stores.jsonl.directory import Layout
-from audit_emit.errors import RetentionError
+from audit_emit.errors import BusyError, RetentionError
 
 
 @pytest.fixture
@@ -165,3 +166,21 @@ def test_the_chain_names_the_newest_manifest_although_the_journal_says_that_it_d
     with closing(SignedLog(tmp_path / "twin")) as twin:
         assert twin.archive(store).made == []
         assert f'"manifest_sha256":"{made[-1].digest()}"'.encode() in twin.read()
+
+
+def test_a_child_that_was_forked_meanwhile_holds_up_no_other_archiver(tmp_path: Path) -> None:
+    path = str(tmp_path / "archive.jsonl")
+    read, write = os.pipe()
+    with Journal(path, "s3://audit/prod"):
+        child = os.fork()
+        if not child:
+            os.close(write)
+            os.read(read, 1)  # lives until its parent lets go
+            os._exit(0)
+    try:
+        with Journal(path, "s3://audit/prod"), pytest.raises(BusyError):
+            Journal(path, "s3://audit/prod")
+    finally:
+        os.close(write)
+        os.waitpid(child, 0)
+        os.close(read)
