@@ -26,6 +26,7 @@ from audit_emit._format.record import ts_of
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.files.opening import readers_of
 from audit_emit._retention.holds import Holds
+from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background
 from audit_emit._settings.archive import ArchiveSettings
@@ -147,10 +148,13 @@ class ArchiverThread:
             return self._failed(guard, error)
         except Exception as error:  # noqa: BLE001 - nobody else would begin again
             let_through(error)
-            return self._failed(guard, error)
+            # What nobody expected may quote a line of the log: it is told by its type.
+            return self._failed(
+                guard, ArchiveError(bare_name(type(error)), "it is a fault of ours")
+            )
         self._state, self._error, self._failures = WAITING, None, 0
-        wait = seconds_until(now, self._hour)
-        return min(wait + random.uniform(0, self._jitter), max(wait, _LONGEST_SLEEP))  # noqa: S311
+        wait = seconds_until(now, self._hour) + random.uniform(0, self._jitter)  # noqa: S311
+        return min(wait, _LONGEST_SLEEP)
 
     def _due(self, guard: str) -> str:
         done = noted(guard).day

@@ -16,7 +16,9 @@ from support.object_store import Store
 from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, start_archiver
+from audit_emit._archive import service as service_module
 from audit_emit._archive.guard import NAME, noted
+from audit_emit._archive.run import Archiver
 from audit_emit._archive.service import ArchiverThread
 from audit_emit._archive.starting import start
 from audit_emit.cli import main
@@ -189,3 +191,40 @@ def test_a_service_that_is_killed_while_it_archives_ends_it_when_it_is_started_a
         assert main(["archive", "verify", str(tmp_path / "log"), "--key", SEED]) in {0, 4}
     finally:
         emitter.close()
+
+
+@pytest.mark.parametrize(("left", "spread"), [(20 * 3600.0, 600.0), (60.0, 60.0)])
+def test_it_looks_at_the_clock_every_ten_minutes_and_begins_some_time_after_the_hour(
+    emitter: Emitter, store: Store, monkeypatch: pytest.MonkeyPatch, left: float, spread: float
+) -> None:
+    """A clock that is set, or a machine that slept, puts no day off; many hosts begin apart."""
+    del store
+    thread = start_archiver(emitter=emitter)
+    monkeypatch.setattr(service_module, "due", lambda *_: "")
+    monkeypatch.setattr(service_module, "seconds_until", lambda *_: left)
+    waits = {thread.round() for _ in range(20)}
+    assert spread <= min(waits)
+    assert max(waits) <= 600
+    assert len(waits) > 1 or left > 600
+
+
+def test_a_failure_that_nobody_expected_is_told_by_its_type(
+    emitter: Emitter,
+    tmp_path: Path,
+    enabled: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    del enabled
+
+    def fails(*_: object) -> None:
+        raise ValueError("no number: hunter2")
+
+    monkeypatch.setattr(Archiver, "run", fails)
+    thread = begun(emitter)
+    until(lambda: thread.report()["state"] == "failing")
+    assert thread.stop(PATIENCE)
+    assert thread.report()["last_error"] == "ValueError"
+    noted_there = noted(str(tmp_path / "log" / NAME)).failed
+    assert "ValueError" in noted_there
+    assert "hunter2" not in noted_there + capfd.readouterr().err
