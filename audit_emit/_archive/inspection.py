@@ -108,12 +108,16 @@ class Inspection:
         yield from self._stale(manifests[-1:])
 
     def _stale(self, newest: Iterable[Manifest]) -> Iterator[Issue]:
-        """A day without anything new has a manifest, too, so each day's must be there."""
+        """A day without anything new has a manifest, too, so each day's must be there.
+
+        One of a clock that was ahead would pass for new until its day has come.
+        """
         fresh = self._wanted.fresh if self._cold.chain not in self._wanted.ended else None
         for one in newest if fresh is not None else ():
             days = (self._wanted.now - ns_of(one.at) / 1e9) / DAY
-            if fresh is not None and days > fresh:
-                yield Issue(STALE, one.key, f"the newest manifest is of {one.at}")
+            if fresh is not None and not -1 <= days <= fresh:
+                ahead = ", which is still to come, so it tells nothing" if days < 0 else ""
+                yield Issue(STALE, one.key, f"the newest manifest is of {one.at}{ahead}")
 
     def _unknown(self, manifests: Iterable[Manifest]) -> Iterator[Issue]:
         """Manifests that somebody knows of, and that are gone or other ones."""

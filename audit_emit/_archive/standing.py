@@ -59,7 +59,7 @@ def unknown(reader: LogReader, known: Sequence[Manifest], where: str) -> str:
         fields = (parsed(line) or {}).get("fields")
         if not isinstance(fields, dict) or fields.get("archive") != where:
             continue
-        with suppress(TypeError, ValueError):
+        with suppress(TypeError, ValueError, LookupError, OverflowError):
             if int(fields["last_seq"]) > last and fields["manifest_sha256"] not in there:
                 return f"{fields['manifest']}: the manifest, which the log names, is gone"
     return ""

@@ -112,6 +112,8 @@ def test_a_day_that_had_nothing_new_has_a_manifest_too(tmp_path: Path, store: St
             assert log.archive(store, days=days).made == []
         assert issues(store, days=4, fresh=3) == []
         assert {one.kind for one in issues(store, days=7, fresh=3)} == {"stale"}
+        (ahead,) = issues(store, days=-7, fresh=3)
+        assert "still to come" in ahead.note, "of a clock that was ahead"
         idle = sorted(set(store.names()) - set(names))
         first = made[-1].last_seq + 1
         assert [one.rpartition("/")[2] for one in idle] == [
@@ -323,5 +325,19 @@ def test_a_log_whose_oldest_records_are_just_gone_is_not_archived(
         with pytest.raises(ArchiveError):
             log.archive(store)
         assert store.names() == []
+    finally:
+        log.close()
+
+
+def test_a_record_about_an_archive_that_says_nothing_of_it_stops_no_archiver(
+    tmp_path: Path, store: Store
+) -> None:
+    log = SignedLog(tmp_path / "log").add(200)
+    try:
+        where = f"s3://{store.name}/audit"
+        for fields in ({}, {"last_seq": 1e400}, {"last_seq": 10**6, "manifest_sha256": "0"}):
+            log.emitter.record_own("audit.archived", {"archive": where, **fields})
+        log.sign()
+        assert log.archive(store).made
     finally:
         log.close()
