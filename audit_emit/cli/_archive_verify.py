@@ -132,8 +132,10 @@ def verify(
         return failed(error)
     there = {cold.chain for cold in colds}
     named_there = {key.split("/")[-2] for key in known if "/" in key}
-    lacking = sorted((chains & named_there) - there)
-    told += [(Cold(settings, chain, [], []), [_gone(chain)]) for chain in lacking]
+    asked = chains & named_there if fresh is None else chains - set(ended) - {""} | named_there
+    for chain in sorted((chains & asked) - there):
+        kind = "missing" if chain in named_there else "stale"
+        told.append((Cold(settings, chain, [], []), [_gone(kind, chain)]))
     status = worst(_verdict(issues) for _, issues in told) if told else Exit.NOTHING
     _show(told, status, settings.shown, form)
     return status
@@ -178,8 +180,8 @@ def _declared(reader: LogReader, where: str) -> dict[str, str]:
     return found
 
 
-def _gone(chain: str) -> Issue:
-    return Issue("missing", chain, "nothing of this chain is archived there")
+def _gone(kind: str, chain: str) -> Issue:
+    return Issue(kind, chain, "nothing of this chain is archived there")
 
 
 def _inspected(bucket: Bucket, cold: Cold, wanted: Wanted) -> tuple[Cold, list[Issue]]:

@@ -106,7 +106,13 @@ def test_a_key_that_signs_another_log_is_told_at_once(
     assert main(["archive", "run", str(log.directory), "--key", "cd" * 32]) == Exit.INCOMPLETE
     assert "by a key that is given" in capsys.readouterr().err
     assert store.names() == []
-    assert main(["archive", "verify", str(log.directory)]) == Exit.NOTHING, "nothing is gone"
+    asked = ["archive", "verify", str(log.directory)]
+    assert main(asked) == Exit.NOTHING, "nothing is gone"
+    capsys.readouterr()
+    status, found = told(capsys, *asked, "--fresh", "9")
+    (chain,) = found["chains"]
+    assert (status, chain["issues"][0]["kind"]) == (Exit.INCOMPLETE, "stale")
+    assert main([*asked, "--fresh", "9", "--ended", chain["chain"]]) == Exit.NOTHING
 
 
 def test_a_range_of_which_nothing_is_there_is_told_apart_from_an_empty_archive(
