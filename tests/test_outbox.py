@@ -437,3 +437,19 @@ def test_a_sealer_without_a_database_says_so(emitter: Emitter) -> None:
     with pytest.raises(DatabaseError):
         Sealer(Address("postgresql://me@127.0.0.1:1/x"), own=own_record).seal()
     assert main(["seal", "postgresql://me@127.0.0.1:1/x"]) == 5
+
+
+def test_rows_that_somebody_holds_are_not_asked_for_again_and_again(shop: Database) -> None:
+    with psycopg.connect(shop.as_user("the_writer")) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO audit_emit.outbox (service, unlinked) VALUES ('shop', %s)",
+            [(text,) for text in drafts(BATCH + 1)],
+        )
+    with psycopg.connect(shop.url) as holder:
+        holder.execute("SELECT FROM audit_emit.outbox FOR UPDATE")
+        sealer = seal(shop)
+        done = sealer.seal()
+        assert (done.records, done.more) == (0, False)
+        holder.rollback()
+    assert sealer.seal().more
+    sealer.close()

@@ -115,7 +115,7 @@ class Sealer:
             done = done._replace(
                 records=done.records + len(records),
                 refused=done.refused + refused,
-                more=done.more or rows > BATCH,
+                more=done.more or (bool(records) and rows > BATCH),
             )
             self._tell(records)
         return done
