@@ -27,6 +27,13 @@ def test_what_a_function_refers_to_is_a_value_and_no_part_of_its_text() -> None:
     assert not made("x")
 
 
+def test_a_text_is_compiled_once_whatever_it_refers_to() -> None:
+    """Whoever writes another type in every line has nothing compiled for it."""
+    one, other = (function("def made(record):", ["  return name0"], {"name0": n}) for n in (1, 2))
+    assert one.__code__ is other.__code__
+    assert (one(None), other(None)) == (1, 2)
+
+
 def test_names_and_texts_of_a_rule_are_compared_and_not_run(tmp_path: Path) -> None:
     selection = {HOSTILE: HOSTILE, "user_id": ["u-1", "u-2"], "actor_kind": None}
     rules = [rule("odd", {"s": selection, "n": {"service": HOSTILE}, "condition": "s and not n"})]
