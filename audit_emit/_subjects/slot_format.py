@@ -68,7 +68,9 @@ def secret_of(head: bytes, mark: bytes, path: str) -> bytes:
         raise needs_its_service(path)
     if its == NO_MARK:
         raise KeyStoreError(
-            "another-master", f"{path} was made without a key service: name it without one"
+            "another-master",
+            f"{path} was made without a key service: name it without one, and put {beside(path)}, "
+            "which is not its own, elsewhere",
         )
     raise KeyStoreError(
         "another-master",

@@ -253,9 +253,13 @@ def test_a_file_that_was_made_without_a_service_takes_none(address: str, tmp_pat
     obtained(other)
     other.close()
     (tmp_path / "others.master").rename(tmp_path / "keys.master")
-    with pytest.raises(KeyStoreError, match="made without a key service") as caught:
+    with pytest.raises(KeyStoreError, match=r"without one, and put .*elsewhere") as caught:
         opened_store(address).obtain("u-18")
     assert caught.value.reason == "another-master"
+    (tmp_path / "keys.master").rename(tmp_path / "elsewhere")
+    again = opened_store(str(tmp_path / "keys"))
+    assert again.obtain("u-18")
+    again.close()
 
 
 def test_a_file_that_cannot_be_used_is_not_laid_at_the_door_of_the_service(
