@@ -1,17 +1,19 @@
 """The file that says which day a worker has done, and what kept it from the next one.
 
-It is beside the journal, so that a worker that is started again, or another one of the same log,
-does not do a day twice. It proves nothing: without it a day is done again, which finds nothing new.
+It is beside the journal, so that a worker that is started again, or another one of the same log and
+archive, does not do a day twice. It proves nothing: without it a day is done again, which finds
+nothing new.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from hashlib import sha256
 from typing import NamedTuple
 
 from audit_emit._runtime.atomic import replace_file
 
-NAME = "archive.day"
 _LONGEST = 600
 _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})?")
 
@@ -26,6 +28,17 @@ class Noted(NamedTuple):
 
     day: str = ""
     failed: str = ""
+
+
+def guard_of(directory: str, where: str) -> str:
+    """Where the file is.
+
+    Args:
+        directory: of the journal.
+        where: the address of the archive: a log may go into several, each with its own worker.
+    """
+    digest = sha256(where.encode("utf-8", "surrogatepass")).hexdigest()
+    return os.path.join(directory, f"archive.{digest[:8]}.day")
 
 
 def noted(path: str) -> Noted:

@@ -16,8 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from audit_emit._archive.daily import JITTER_SECONDS, due, pause_after, seconds_until, utc
-from audit_emit._archive.guard import NAME as GUARD
-from audit_emit._archive.guard import note, noted
+from audit_emit._archive.guard import guard_of, note, noted
 from audit_emit._archive.journal import NAME, Journal
 from audit_emit._archive.run import Archiver, Done
 from audit_emit._archive.sources import Segments
@@ -134,7 +133,7 @@ class ArchiverThread:
 
     def round(self) -> float:
         """Do what is due; seconds until there may be something to do again."""
-        guard = os.path.join(os.path.dirname(self._path), GUARD)
+        guard = guard_of(os.path.dirname(self._path), self._settings.shown)
         now = utc(time.time_ns())
         try:
             day = self._due(guard)

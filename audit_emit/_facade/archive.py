@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from audit_emit._archive.daily import JITTER_SECONDS, due, hour_of, pause_after, seconds_until, utc
-from audit_emit._archive.guard import NAME as GUARD
-from audit_emit._archive.guard import note, noted
+from audit_emit._archive.guard import guard_of, note, noted
 from audit_emit._archive.inspection import WARNINGS, Inspection, Issue, Wanted
 from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
 from audit_emit._archive.keeping import keep
@@ -24,7 +23,6 @@ from audit_emit._settings.archive import ArchiveSettings, archive_settings
 
 __all__ = [
     "DECLARED",
-    "GUARD",
     "JITTER_SECONDS",
     "NAME",
     "WARNINGS",
@@ -47,6 +45,7 @@ __all__ = [
     "cold_logs",
     "due",
     "entries_of",
+    "guard_of",
     "hour_of",
     "keep",
     "manifests_of",

@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from audit_emit._facade.archive import (
-    GUARD,
     ArchiveSettings,
     Done,
     entries_of,
+    guard_of,
     hour_of,
     manifests_of,
     newest_record_at,
@@ -134,7 +134,7 @@ def run(
             show_pruned(said)
         return worst([status, *(one for one, _ in done)])
 
-    guard = os.path.join(os.path.dirname(kept), GUARD)
+    guard = guard_of(os.path.dirname(kept), settings.shown)
     return go_on_daily(daily, guard, work, enabled=settings.enabled)
 
 
@@ -247,7 +247,7 @@ def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> E
                     "highest_archived_seq": batches[-1].last_seq if batches else 0,
                     "newest_manifest_at": known[-1].at if known else None,
                     "newest_record_at": newest_record_at(known),
-                    "worker": noted(os.path.join(os.path.dirname(path), GUARD))._asdict(),
+                    "worker": noted(guard_of(os.path.dirname(path), settings.shown))._asdict(),
                     "holds": [one._asdict() for one in holds.all],
                     "batches": [
                         batch_of(one)

@@ -17,7 +17,7 @@ from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, start_archiver
 from audit_emit._archive import service as service_module
-from audit_emit._archive.guard import NAME, noted
+from audit_emit._archive.guard import guard_of, noted
 from audit_emit._archive.run import Archiver
 from audit_emit._archive.service import ArchiverThread
 from audit_emit._archive.starting import start
@@ -74,7 +74,7 @@ def test_a_service_archives_its_log_once_a_day_and_health_says_so(
     emitter: Emitter, tmp_path: Path, enabled: Store
 ) -> None:
     threads = [begun(emitter) for _ in range(3)]
-    guard = str(tmp_path / "log" / NAME)
+    guard = guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")
     until(lambda: noted(guard).day)
     for thread in threads:
         assert thread.stop(PATIENCE)
@@ -86,6 +86,17 @@ def test_a_service_archives_its_log_once_a_day_and_health_says_so(
     assert emitter.flush(PATIENCE)
     text = b"".join(path.read_bytes() for path in (tmp_path / "log").glob("audit*.jsonl"))
     assert text.count(b'"event_type":"audit.archived"') == len(manifests(enabled))
+
+
+def test_a_log_may_go_into_two_archives_and_the_day_of_one_is_not_that_of_the_other(
+    emitter: Emitter, enabled: Store
+) -> None:
+    for prefix in ("audit", "elsewhere"):
+        thread = start("00:00", f"s3://{enabled.name}/{prefix}", emitter, jitter=0.0)
+        until(lambda thread=thread: thread.report()["last_day"])  # type: ignore[misc]
+        assert thread.stop(PATIENCE)
+    found = manifests(enabled)
+    assert {key.startswith("elsewhere/") for key in found} == {True, False}
 
 
 def test_it_is_dormant_until_it_is_enabled(emitter: Emitter, store: Store) -> None:
@@ -110,7 +121,8 @@ def test_what_is_in_the_way_is_told_and_tried_again_and_events_go_on(
         health = emitter.health()
         assert health["archive"]["last_error"] == "no-bucket"
         assert any("not archived" in note for note in health["notes"])
-        assert "no-bucket" in noted(str(tmp_path / "log" / NAME)).failed
+        guard = guard_of(str(tmp_path / "log"), "s3://no-such-bucket/audit")
+        assert "no-bucket" in noted(guard).failed
         assert thread.stop(PATIENCE)
         capsys.readouterr()
         main(["archive", "status", str(tmp_path / "log")])
@@ -118,7 +130,7 @@ def test_what_is_in_the_way_is_told_and_tried_again_and_events_go_on(
     again = begun(emitter)
     until(lambda: again.report()["last_day"])
     assert emitter.health()["archive"]["last_error"] is None
-    assert noted(str(tmp_path / "log" / NAME)).failed == ""
+    assert noted(guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")).failed == ""
     assert again.stop(PATIENCE)
     assert manifests(enabled)
 
@@ -215,8 +227,6 @@ def test_a_failure_that_nobody_expected_is_told_by_its_type(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    del enabled
-
     def fails(*_: object) -> None:
         raise ValueError("no number: hunter2")
 
@@ -225,6 +235,6 @@ def test_a_failure_that_nobody_expected_is_told_by_its_type(
     until(lambda: thread.report()["state"] == "failing")
     assert thread.stop(PATIENCE)
     assert thread.report()["last_error"] == "ValueError"
-    noted_there = noted(str(tmp_path / "log" / NAME)).failed
+    noted_there = noted(guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")).failed
     assert "ValueError" in noted_there
     assert "hunter2" not in noted_there + capfd.readouterr().err

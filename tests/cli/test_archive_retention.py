@@ -17,6 +17,7 @@ from support.archived_log import ORIGIN, SignedLog
 from support.object_store import Store
 from support.waiting import PATIENCE, until
 
+from audit_emit._archive.guard import guard_of
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._signing.trusted_keys import private_pem
 from audit_emit.cli import main
@@ -306,7 +307,7 @@ def worker(log: SignedLog, store: Store, key: str, **more: str) -> subprocess.Po
 def test_the_worker_makes_up_for_the_day_prunes_and_ends_when_it_is_told(
     log: SignedLog, store: Store, key: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    guard = log.directory / "archive.day"
+    guard = Path(guard_of(str(log.directory), f"s3://{store.name}/audit"))
     process = worker(log, store, key, enabled="1", prune="1", hot_days="0")
     try:
         until(guard.exists)
