@@ -59,7 +59,8 @@ def configure(**settings: Unpack[Arguments]) -> Emitter:
         ConfigError: a setting cannot be used; the emitter before stays.
     """
     emitter = Emitter(**settings)
-    emitter.builder.prepare()
+    if not emitter.settings.disabled:
+        emitter.builder.prepare()
     return set_emitter(emitter)
 
 

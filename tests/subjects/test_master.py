@@ -141,6 +141,14 @@ def test_the_service_is_asked_before_the_first_event(
     }
 
 
+def test_no_service_is_asked_where_nothing_is_recorded(
+    engine: TransitEngine, address: str, tmp_path: Path
+) -> None:
+    configure(jsonl=tmp_path / "audit.jsonl", stdout=False, subject_keys=address, disabled=True)
+    assert engine.seen == []
+    assert list(tmp_path.glob("keys*")) == []
+
+
 def test_a_service_that_takes_its_time_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
