@@ -69,9 +69,13 @@ def daily(
             if told:
                 break
             if status in {Exit.OK, Exit.NOTHING}:
-                note(guard, day)
-                failures = 0
-                continue
+                try:
+                    note(guard, day)
+                    failures = 0
+                    continue
+                except OSError as error:
+                    failed(error)
+                    status = Exit.INCOMPLETE
             failures += 1
             with suppress(OSError):  # the disk may be what is in the way
                 word = status.name.lower().replace("_", "-")

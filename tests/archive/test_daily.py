@@ -123,6 +123,27 @@ def test_what_is_away_for_a_while_ends_no_worker(
     assert capsys.readouterr().err.count("audit-emit: ") == 2
 
 
+def test_a_worker_that_cannot_note_its_day_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("audit_emit.cli._archive_worker.pause_after", lambda _: 0.0)
+    monkeypatch.setattr("audit_emit.cli._archive_worker.utc", lambda _: at("19T12:00"))
+    guard = tmp_path / "away" / "day"
+    tries: list[None] = []
+
+    def work(_: Callable[[], bool]) -> Exit:
+        tries.append(None)
+        if len(tries) == 2:
+            guard.parent.mkdir()
+            end_soon()
+        return Exit.OK
+
+    assert daily("00:00", str(guard), work, enabled=True) == Exit.OK
+    assert len(tries) == 2
+    assert noted(str(guard)).day == "2026-05-19"
+    assert "away" in capsys.readouterr().err
+
+
 def test_a_worker_ends_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
     reads, writes = os.pipe()
     os.close(reads)
