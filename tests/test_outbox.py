@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -452,4 +453,19 @@ def test_rows_that_somebody_holds_are_not_asked_for_again_and_again(shop: Databa
         assert (done.records, done.more) == (0, False)
         holder.rollback()
     assert sealer.seal().more
+    sealer.close()
+
+
+def test_a_forked_child_that_ends_leaves_the_connection_to_its_parent(shop: Database) -> None:
+    sealer = seal(shop)
+    assert sealer.lag() == 0
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            assert sealer.lag() == 0, "with one of its own"
+            del sealer  # as an interpreter that ends does
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert sealer.lag() == 0
     sealer.close()

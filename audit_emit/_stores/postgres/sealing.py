@@ -7,6 +7,7 @@ the emitter would: a row that is no event of its service is replaced by a declar
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -80,6 +81,7 @@ class Sealer:
         self._show = show
         self._chains: dict[str, Chains] = {}
         self._asking: Any = None
+        self._pid = os.getpid()
         self._refusing: dict[tuple[str, str], tuple[float, str]] = {}
 
     @property
@@ -133,12 +135,11 @@ class Sealer:
         """Give all connections back."""
         for chains in self._chains.values():
             chains.close()
-        driver.close(self._asking)
-        self._asking = None
+        self._hang_up()
 
     def __del__(self) -> None:
         try:
-            driver.close(self._asking)
+            self._hang_up()
         except Exception:  # noqa: BLE001, S110 - modules are empty while the interpreter shuts down
             pass
 
@@ -173,15 +174,23 @@ class Sealer:
 
         return take
 
+    def _hang_up(self) -> None:
+        """Give the connection back; in a forked child it is the parent's, who goes on with it."""
+        connection, self._asking = self._asking, None
+        if connection is not None:
+            (driver.close if self._pid == os.getpid() else driver.leave)(connection)
+
     def _ask(self, query: str) -> list[tuple[Any, ...]]:
         psycopg = driver.load()
+        if self._pid != os.getpid():
+            self._hang_up()
+            self._pid = os.getpid()
         try:
             if self._asking is None or self._asking.closed:
                 self._asking = driver.connect(self._address, name="audit_emit seal")
             found: list[tuple[Any, ...]] = self._asking.execute(query).fetchall()
         except psycopg.Error as error:
-            driver.close(self._asking)
-            self._asking = None
+            self._hang_up()
             raise driver.failed(error, self._address) from None
         return found
 
