@@ -30,14 +30,17 @@ class Noted(NamedTuple):
     failed: str = ""
 
 
-def guard_of(directory: str, where: str) -> str:
+def guard_of(directory: str, where: str, *databases: str) -> str:
     """Where the file is.
 
     Args:
         directory: of the journal.
         where: the address of the archive: a log may go into several, each with its own worker.
+        databases: the addresses of those that are archived, without passwords: the workers of all
+            of them have one directory.
     """
-    digest = sha256(where.encode("utf-8", "surrogatepass")).hexdigest()
+    named = "\n".join((where, *databases))
+    digest = sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
     return os.path.join(directory, f"archive.{digest[:8]}.day")
 
 

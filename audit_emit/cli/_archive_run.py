@@ -13,7 +13,6 @@ from audit_emit._facade.archive import (
     ArchiveSettings,
     Done,
     entries_of,
-    guard_of,
     hour_of,
     manifests_of,
     newest_record_at,
@@ -37,6 +36,7 @@ from audit_emit.cli._archiving import (
     ring_of,
     settings_of,
     to_option,
+    worker_of,
 )
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
@@ -116,8 +116,8 @@ def run(
         return _archived(found, keys, settings, journal, form)
     if form == "json":
         raise click.UsageError("--daily goes on; --json is for one run")
-    kept = os.path.abspath(journal) if journal else journal_of(found[0])
-    os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
+    guard = worker_of(found, journal, settings.shown)
+    os.makedirs(os.path.dirname(guard), mode=0o700, exist_ok=True)
 
     def work(stop: Callable[[], bool]) -> Exit:
         status = _archived(found, keys, settings, journal, form, stop)
@@ -134,7 +134,6 @@ def run(
             show_pruned(said)
         return worst([status, *(one for one, _ in done)])
 
-    guard = guard_of(os.path.dirname(kept), settings.shown)
     return go_on_daily(daily, guard, work, enabled=settings.enabled)
 
 
@@ -247,7 +246,7 @@ def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> E
                     "highest_archived_seq": batches[-1].last_seq if batches else 0,
                     "newest_manifest_at": known[-1].at if known else None,
                     "newest_record_at": newest_record_at(known),
-                    "worker": noted(guard_of(os.path.dirname(path), settings.shown))._asdict(),
+                    "worker": noted(worker_of([log], journal, settings.shown))._asdict(),
                     "holds": [one._asdict() for one in holds.all],
                     "batches": [
                         batch_of(one)

@@ -23,6 +23,7 @@ from audit_emit._facade.archive import (
     Segments,
     Source,
     archive_settings,
+    guard_of,
     readers_of,
     vouched,
 )
@@ -108,6 +109,12 @@ def journal_of(log: str, chain: str = "") -> str:
         return os.path.join(os.path.dirname(str(active(log))), NAME)
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(os.path.abspath(home), "audit_emit", "archive", chain, NAME)
+
+
+def worker_of(logs: Sequence[str], journal: str, where: str) -> str:
+    """The file that has the day that a worker of logs has done; see ``guard_of``."""
+    place = os.path.dirname(os.path.abspath(journal) if journal else journal_of(logs[0]))
+    return guard_of(place, where, *(name_of(one) for one in logs if is_address(one)))
 
 
 @contextmanager

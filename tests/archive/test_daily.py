@@ -15,6 +15,7 @@ import pytest
 from audit_emit._archive.daily import due, hour_of, pause_after, seconds_until, utc
 from audit_emit._archive.guard import Noted, note, noted
 from audit_emit.cli._archive_worker import daily
+from audit_emit.cli._archiving import worker_of
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import DatabaseError, SignerError
 
@@ -157,3 +158,21 @@ def test_a_worker_ends_when_nobody_reads_what_it_prints(tmp_path: Path) -> None:
         daily("00:00", str(tmp_path / "day"), work, enabled=True)
     with pytest.raises(BrokenPipeError):
         pipe.close()
+
+
+def test_workers_of_several_databases_or_archives_have_a_day_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    def of(log: str, where: str = "s3://audit/prod") -> str:
+        return worker_of([log], "", where)
+
+    shop = of("postgresql://me@db/shop")
+    others = [
+        of("postgresql://me@db/crm"),
+        of("postgresql://me@db/shop#service=a"),
+        of("postgresql://me@db/shop", "s3://audit/elsewhere"),
+    ]
+    assert len({shop, *others}) == 4
+    assert of("postgresql://me:secret@db/shop") == shop

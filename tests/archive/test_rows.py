@@ -13,8 +13,10 @@ from support.postgres_server import Database
 from support.waiting import PATIENCE
 
 from audit_emit import Emitter
+from audit_emit._archive.guard import note
 from audit_emit._signing.trusted_keys import private_pem
 from audit_emit.cli import main
+from audit_emit.cli._archiving import worker_of
 from audit_emit.cli._exit import Exit
 
 
@@ -63,7 +65,9 @@ def test_signed_rows_go_up_in_ranges_and_come_back_as_a_log_that_verifies(
     assert main(["verify", str(target)]) == Exit.OK
     assert main(["verify", f"s3://{store.name}/audit"]) == Exit.OK
     assert main(["verify", where, f"s3://{store.name}/audit"]) == Exit.OK
+    note(worker_of([where], "", f"s3://{store.name}/audit"), "2026-05-19", "denied")
     status, said = told(capsys, "archive", "status", where)
+    assert said["worker"] == {"day": "2026-05-19", "failed": "denied"}
     assert (status, said["highest_archived_seq"]) == (
         Exit.OK,
         again["logs"][0]["highest_archived_seq"],
