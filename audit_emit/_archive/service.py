@@ -38,6 +38,9 @@ PAUSE = 0.001
 _BUSY_SECONDS = 60.0
 _LONGEST_SLEEP = 600.0
 
+_AT_THE_END = "interpreter shutdown"
+"""In what CPython says when a thread is wanted after the main one has ended: that is no failure."""
+
 DORMANT, WAITING, WORKING, FAILING, ENDED = "dormant", "waiting", "working", "failing", "ended"
 
 
@@ -147,6 +150,9 @@ class ArchiverThread:
             return self._failed(guard, error)
         except Exception as error:  # noqa: BLE001 - nobody else would begin again
             let_through(error)
+            if isinstance(error, RuntimeError) and _AT_THE_END in str(error):
+                self._state = ENDED
+                return _LONGEST_SLEEP
             # What nobody expected may quote a line of the log: it is told by its type.
             return self._failed(
                 guard, ArchiveError(bare_name(type(error)), "it is a fault of ours")

@@ -238,3 +238,41 @@ def test_a_failure_that_nobody_expected_is_told_by_its_type(
     noted_there = noted(guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")).failed
     assert "ValueError" in noted_there
     assert "hunter2" not in noted_there + capfd.readouterr().err
+
+
+ENDED = """
+import sys, threading
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from archive.test_service import begun, fill, service
+from audit_emit._archive import sources
+
+began, data_of = threading.Event(), sources.data_of
+def slowly(file, pause=0.0):
+    began.set()
+    threading.main_thread().join()
+    yield from data_of(file, pause)
+
+emitter = service(Path(sys.argv[1]))
+fill(emitter)
+sources.data_of = slowly
+begun(emitter)
+assert began.wait(600)
+"""
+
+
+def test_a_service_that_ends_in_the_middle_of_a_part_tells_of_no_failure(
+    tmp_path: Path, enabled: Store
+) -> None:
+    tests = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED, str(tmp_path / "log"), str(tests)],
+        env={**os.environ, **enabled.environment(), "AUDIT_EMIT_ARCHIVE_ENABLED": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not archived" not in done.stderr
+    assert noted(guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")).failed == ""
