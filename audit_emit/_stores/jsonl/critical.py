@@ -89,7 +89,8 @@ class CriticalSection:
         """Give everything back in a forked child."""
         self.gone = True
         self.place = None
-        self.lock.close()
+        self.lock_fd = -1
+        self.lock.abandon()
         self.segment.abandon()
 
     @property

@@ -11,6 +11,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 from audit_emit._format.tail import pread
 from audit_emit._runtime.interrupts import let_through, quietly
@@ -81,7 +82,14 @@ class LockFile:
         except BaseException:
             os.close(descriptor)
             raise
-        self.descriptor = descriptor
+        try:
+            self.descriptor = descriptor
+        except OSError:
+            if (
+                self.__class__ is _Abandoned
+            ):  # a signal handler has forked: this one is the parent's
+                os.close(descriptor)
+            raise
         self.identity = (found.st_dev, found.st_ino)
         self.links = 1
         if self._twin is not None:
@@ -215,6 +223,30 @@ class LockFile:
         if ours:
             with quietly(OSError):
                 os.close(descriptor)
+
+    def abandon(self) -> None:
+        """Give an inherited descriptor back; a frame that is still in here does nothing more."""
+        self.close()
+        self.__class__ = _Abandoned
+
+
+class _Abandoned(LockFile):
+    """What a forked child has of its parent's lock file, should it go on where the parent was.
+
+    With a descriptor that it inherited it would have the parent's own lock: take it while the
+    parent is inside, and, worse, give it back.
+    """
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in {"close", "__class__"}:
+            return super().__getattribute__(name)
+        raise OSError(errno.EBADF, "forked while the lock file was opened, or waited for")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise OSError(errno.EBADF, "forked while the lock file was opened, or waited for")
+
+    def close(self) -> None:
+        """There is nothing to close any more."""
 
 
 def _pwrite(descriptor: int, content: bytes, offset: int) -> int:

@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.waiting import PATIENCE
 
 from audit_emit._stores.jsonl import lockfile
+from audit_emit._stores.jsonl.directory import open_file
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
 
 
@@ -247,4 +249,26 @@ def test_without_hard_links_it_is_a_lock_file_all_the_same(
     assert (lock.is_linked(), lock.links) == (True, 1)
     path.unlink()
     assert not lock.is_linked()
+    lock.close()
+
+
+def test_a_child_forked_while_it_is_opened_takes_no_lock_of_its_parents(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the parent has just opened is one lock for both: the child would give it back, too."""
+    lock = LockFile(str(path))
+    given: list[int] = []
+
+    def forked(*arguments: Any, **options: Any) -> int:
+        given.append(open_file(*arguments, **options))
+        lock.abandon()  # as the child does, before the frame in which it was forked goes on
+        return given[0]
+
+    monkeypatch.setattr(lockfile, "open_file", forked)
+    with pytest.raises(OSError, match="forked"):
+        lock.open()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(given[0])
+    with pytest.raises(OSError, match="forked"):
+        lock.acquire(time.monotonic())
     lock.close()
