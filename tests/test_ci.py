@@ -18,14 +18,23 @@ beside-others:
 \t@exit {status}
 """
 ONE = '{"test_it.py::test_alone": true}'
+PASSES = "def test_alone(): pass\n"
+FAILS_THE_THIRD_TIME = """
+from pathlib import Path
+
+def test_alone():
+    with Path("runs").open("a+") as runs:
+        runs.write("x")
+        assert runs.tell() != 3
+"""
 
 
-def asked_again(place: Path, failed: str, status: int) -> tuple[bool, str]:
+def asked_again(place: Path, failed: str, status: int, test: str = PASSES) -> tuple[bool, str]:
     """Whether a target whose pytest ends so passes, and what was printed."""
     place.joinpath(".ci").mkdir()
     shutil.copy(TESTS, place / ".ci")
     place.joinpath("Makefile").write_text(MAKEFILE.format(failed=failed, status=status))
-    place.joinpath("test_it.py").write_text("def test_alone(): pass\n")
+    place.joinpath("test_it.py").write_text(test)
     done = subprocess.run(
         ["env", f"VENV={sys.prefix}", ".ci/tests", "beside-others"],
         cwd=place,
@@ -43,6 +52,12 @@ def test_one_that_passes_by_itself_is_named(tmp_path: Path) -> None:
     assert "passed by themselves:\ntest_it.py::test_alone\n" in told
 
 
+def test_one_that_fails_again_by_chance_has_failed(tmp_path: Path) -> None:
+    passed, told = asked_again(tmp_path, ONE, 1, FAILS_THE_THIRD_TIME)
+    assert not passed, told
+    assert (tmp_path / "runs").read_text() == "xxx"
+
+
 @pytest.mark.parametrize(
     ("failed", "status"),
     [(ONE, 2), (ONE, 3), ('{"test_it.py::test_alone": true, "gw1": true}', 1)],
@@ -53,4 +68,4 @@ def test_where_not_all_have_run_none_is_asked_again(
 ) -> None:
     passed, told = asked_again(tmp_path, failed, status)
     assert not passed, told
-    assert "once more" not in told
+    assert "times more" not in told
