@@ -52,6 +52,18 @@ def begun(emitter: Emitter) -> ArchiverThread:
     return start("00:00", "", emitter, jitter=0.0)
 
 
+def apart(program: str, log: Path, store: Store) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, with the log and the tests as its arguments."""
+    return subprocess.run(
+        [sys.executable, "-c", program, str(log), str(Path(__file__).parents[1])],
+        env={**os.environ, **store.environment(), "AUDIT_EMIT_ARCHIVE_ENABLED": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 @pytest.fixture
 def enabled(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     store.use(monkeypatch, enabled="1")
@@ -182,15 +194,7 @@ begun(emitter)._thread.join(600)
 def test_a_service_that_is_killed_while_it_archives_ends_it_when_it_is_started_again(
     tmp_path: Path, enabled: Store
 ) -> None:
-    tests = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "log"), str(tests)],
-        env={**os.environ, **enabled.environment(), "AUDIT_EMIT_ARCHIVE_ENABLED": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = apart(KILLED, tmp_path / "log", enabled)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert manifests(enabled) == []
     emitter = service(tmp_path / "log")
@@ -264,15 +268,7 @@ assert began.wait(600)
 def test_a_service_that_ends_in_the_middle_of_a_part_tells_of_no_failure(
     tmp_path: Path, enabled: Store
 ) -> None:
-    tests = Path(__file__).parents[1]
-    done = subprocess.run(
-        [sys.executable, "-c", ENDED, str(tmp_path / "log"), str(tests)],
-        env={**os.environ, **enabled.environment(), "AUDIT_EMIT_ARCHIVE_ENABLED": "1"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = apart(ENDED, tmp_path / "log", enabled)
     assert done.returncode == 0, done.stderr
     assert "not archived" not in done.stderr
     assert noted(guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")).failed == ""
