@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -328,3 +330,24 @@ def test_a_call_has_not_ended_where_a_context_says_nothing_of_callbacks(
     )
     assert audited.unary_unary(b"work", wrapped) == b"done"
     assert [one["fields"]["code"] for one in audit_log.records("grpc.request")] == ["OK"]
+
+
+@starts_a_server
+def test_what_a_call_held_is_free_when_it_is_over(audit_log: AuditLog) -> None:
+    """It does not wait for the garbage collector."""
+    held: list[weakref.ref[Any]] = []
+    served = Served("sync", audit_log)
+    act = served.servicer.act
+
+    def remembering(request: bytes, context: Any) -> bytes:
+        held.append(weakref.ref(context))
+        return act(request, context)
+
+    served.servicer.act = remembering  # type: ignore[method-assign]
+    gc.disable()
+    try:
+        assert served.call("unary", b"x") == "OK"
+        until(lambda: held[0]() is None, "the end of the context")
+    finally:
+        gc.enable()
+        served.close()
