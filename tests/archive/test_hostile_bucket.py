@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 from support.archived_log import RING, SignedLog
-from support.object_store import Server, Store
+from support.object_store import Store
 
 from audit_emit._archive.journal import NAME
 from audit_emit._format.manifest import Manifest
@@ -19,15 +19,6 @@ from audit_emit.cli._exit import Exit
 from audit_emit.errors import ArchiveError
 
 THIEF = Ed25519Key.from_seed(b"\x0c" * 32)
-
-
-@pytest.fixture(params=["versions and locks", "neither"])
-def bucket(
-    request: pytest.FixtureRequest, seaweed: Server, monkeypatch: pytest.MonkeyPatch
-) -> Store:
-    made = seaweed.bucket(lock=request.param != "neither")
-    made.use(monkeypatch)
-    return made
 
 
 @pytest.fixture

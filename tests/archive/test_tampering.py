@@ -28,15 +28,6 @@ Spoil = Callable[[Store, list[Manifest]], None]
 OTHER = Ed25519Key.from_seed(b"\x0b" * 32)
 
 
-@pytest.fixture(params=["versions and locks", "neither"])
-def bucket(
-    request: pytest.FixtureRequest, seaweed: Server, monkeypatch: pytest.MonkeyPatch
-) -> Store:
-    made = seaweed.bucket(lock=request.param != "neither")
-    made.use(monkeypatch)
-    return made
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[SignedLog]:
     made = SignedLog(tmp_path / "log").add(150)

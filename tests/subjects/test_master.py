@@ -49,6 +49,22 @@ def store(address: str) -> Iterator[KeyStore]:
     made.close()
 
 
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """In a directory of its own, apart from the keys."""
+    return tmp_path / "log" / "audit.jsonl"
+
+
+@pytest.fixture
+def emitter(address: str, log: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emitter]:
+    """Waits for the service; the commands find its keys where it does."""
+    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
+    monkeypatch.setenv("AUDIT_EMIT_SUBJECT_KEYS", address)
+    made = Emitter(jsonl=log, stdout=False)
+    yield made
+    made.close()
+
+
 def obtained(store: KeyStore, subject: str = "u-17") -> bytes:
     key = store.obtain(subject)
     assert key is not None
@@ -357,15 +373,8 @@ def _known(plain: bytes, path: Path) -> Master:
 
 
 def test_an_erasure_is_recorded_with_the_kind_of_the_store(
-    address: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    emitter: Emitter, log: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
-    monkeypatch.setenv("AUDIT_EMIT_SUBJECT_KEYS", address)
-    log = tmp_path / "log" / "audit.jsonl"
-    emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit({"user_id": "u-17"}, "a.b", {"x": Subject("u-17", "someone@example.com")})
     emitter.close()
     assert main(["query", str(log.parent), "--actor", "u-17", "--reveal"]) == 0
@@ -379,16 +388,11 @@ def test_an_erasure_is_recorded_with_the_kind_of_the_store(
 @pytest.mark.parametrize("command", ["query", "export"])
 def test_nothing_is_revealed_while_the_service_refuses(
     engine: TransitEngine,
-    address: str,
+    emitter: Emitter,
     command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    log: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(keyring, "KEY_SECONDS", 60.0)
-    monkeypatch.setenv("AUDIT_EMIT_SUBJECT_KEYS", address)
-    log = tmp_path / "log" / "audit.jsonl"
-    emitter = Emitter(jsonl=log, stdout=False)
     emitter.emit(None, "a.b", {"x": Subject("u-17", "someone@example.com")})
     emitter.close()
     engine.refuses = True
