@@ -47,7 +47,9 @@ def rotate(segment: Segment) -> bool:
     try:
         target = segment.layout.unused(segment.begun_at)
         with quietly(FileNotFoundError):
-            os.unlink(fresh)  # left by a rotation that was killed
+            # Left by a rotation that was killed. The path is asked of the segment: a child that a
+            # signal handler has forked in here would take away the file that its parent has begun.
+            os.unlink(segment.layout.active + ".new")
         begun = segments.open_file(fresh, append=True, exclusive=True)
         os.rename(segment.layout.active, target)
         os.rename(fresh, segment.layout.active)

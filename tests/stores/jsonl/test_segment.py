@@ -19,6 +19,7 @@ from support.plain_log_reader import ZERO, chain_ok, of_type, records
 from support.waiting import PATIENCE
 
 from audit_emit import Emitter
+from audit_emit._runtime import interrupts
 from audit_emit._runtime.nonblocking_fd import close_quietly
 from audit_emit._runtime.owned_fds import identity_of
 from audit_emit._stores.jsonl import rotation, segment
@@ -173,6 +174,24 @@ def test_a_rotation_that_fails_is_tried_again_later(
     small.emit(None, "a.b", {"n": 40})
     assert len(closed(log)) == 1
     chain_ok(*closed(log), log)
+
+
+def test_a_child_forked_in_a_rotation_leaves_the_file_that_its_parent_begins(
+    small: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent would rename one that the child has made, and write on into one without a name."""
+    small.emit(None, "a.b")
+    active = store_of(small).segment
+    begun = log.with_name("audit.jsonl.new")
+
+    def forked(*kinds: type[Exception]) -> Any:
+        active.abandon()  # as the child does, before the frame in which it was forked goes on
+        begun.write_text("of the parent")
+        return interrupts.quietly(*kinds)
+
+    monkeypatch.setattr(rotation, "quietly", forked)
+    assert not rotation.rotate(active)
+    assert begun.read_text() == "of the parent"
 
 
 # Rotation by others
