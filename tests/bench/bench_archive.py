@@ -63,7 +63,6 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
         back = _timed(command, "archive", "restore", str(restored))
         checked = _timed(command, "archive", "verify", status=4)
         same = _digests(restored) == _digests(log)
-        # At the end: the memory of this process counts as that of the commands that it starts.
         cost = _cost(log, store, times=3 if quick else 9)
     ratio = median(far.wall / near.wall for far, near in pairs)
     far, near = (median(run.wall for run in runs) for runs in zip(*pairs, strict=True))
@@ -106,7 +105,6 @@ def _log(directory: Path, segments: int) -> int:
     whole = directory / "whole"
     count = grow(whole, segments * SEGMENT + SEGMENT // 8)
     seq = 0
-    # Line by line: the memory of this process would else be counted as that of its children.
     with whole.open("rb") as file:
         for _ in range(segments):
             with (directory / f"audit-{seq + 1:020d}.jsonl").open("wb") as segment:

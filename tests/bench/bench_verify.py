@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from bench.bench_startup import grow
 from bench.figure import Figure
 from bench.process import environment
@@ -18,6 +17,20 @@ RECORD = 605
 """Bytes of a record that ``grow`` writes."""
 
 CLI = "import sys; from audit_emit.cli import main; sys.exit(main())"
+_TIMED = """
+import json, os, sys, time
+cores, *command = sys.argv[1:]
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(cores)])
+quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+began = time.perf_counter()
+child = os.posix_spawnp(command[0], command, os.environ, file_actions=quiet)
+_, ended, usage = os.wait4(child, 0)
+wall = time.perf_counter() - began
+busy = usage.ru_utime + usage.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(ended), wall, busy, usage.ru_maxrss]))
+"""
+"""A small parent: the peak memory of a process begins with that of the one it was started by."""
 
 
 class Run(NamedTuple):
@@ -30,18 +43,12 @@ class Run(NamedTuple):
 
 def timed(command: list[str], *, cores: int, status: int = 0) -> Run:
     """Run a command on so many cores; it must end with this status."""
-    usable = sorted(os.sched_getaffinity(0))[:cores] if hasattr(os, "sched_getaffinity") else []
-    began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment()) as process:
-        if usable:
-            os.sched_setaffinity(process.pid, usable)
-        _, ended, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(ended)
-    wall = time.perf_counter() - began
-    if process.returncode != status:
-        raise RuntimeError(f"{command} ended with {process.returncode}")
-    scale = 1 << 20 if sys.platform == "darwin" else 1 << 10
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
+    small = [sys.executable, "-ISc", _TIMED, str(cores), *command]
+    told = subprocess.run(small, stdout=subprocess.PIPE, env=environment(), check=True).stdout
+    found, wall, busy, peak = msgspec.json.decode(told, type=tuple[int, float, float, int])
+    if found != status:
+        raise RuntimeError(f"{command} ended with {found}")
+    return Run(wall, busy, peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
 def verify(path: Path, jobs: int) -> list[str]:
