@@ -164,6 +164,10 @@ class RequestAudit:
         place[KEY] = self
         self._places.append(place)
 
+    def was_put_into(self, place: object) -> bool:
+        """Whether this is a place of the request, also when it was released since."""
+        return any(one is place for one in self._places)
+
     def release(self) -> None:
         """Nobody serves the request any more: leave the scopes and environs that hold it.
 

@@ -47,7 +47,7 @@ from audit_emit.integrations._django_tracking import Before, Tracked
 from audit_emit.integrations._http import Exchange
 from audit_emit.integrations._options import Options
 from audit_emit.integrations._outer_request import outer_request
-from audit_emit.integrations._request import KEY, RECEIPT, RequestAudit, set_actor
+from audit_emit.integrations._request import KEY, RECEIPT, SERVED, RequestAudit, set_actor
 from audit_emit.integrations.wsgi import header_keys, headers_in
 
 __all__ = ["AuditMiddleware", "check_middleware", "connect", "set_actor", "track"]
@@ -291,17 +291,22 @@ def _emit(ctx: Any, event_type: str, fields: dict[str, Any]) -> None:
 
 
 def _logged_in(request: Any = None, user: Any = None, **_: Any) -> None:
-    if user is not None:
-        if request is not None and KEY in getattr(request, "__dict__", {}):
-            update_request(user_id=str(user.pk))
-        _emit({"user_id": str(user.pk)}, "auth.login", _backend(user))
+    _signed("auth.login", request, user)
 
 
 def _logged_out(request: Any = None, user: Any = None, **_: Any) -> None:
-    if user is not None:
-        if request is not None and KEY in getattr(request, "__dict__", {}):
-            update_request(user_id=str(user.pk))  # whose request it was
-        _emit({"user_id": str(user.pk)}, "auth.logout", _backend(user))
+    _signed("auth.logout", request, user)
+
+
+def _signed(event_type: str, request: Any, user: Any) -> None:
+    """Record that a user signed in or out; the request is theirs from there on, or was theirs."""
+    if user is None:
+        return
+    served = SERVED.get()
+    # Also of a view that goes on in its thread when its request was cancelled.
+    if served is not None and served.was_put_into(getattr(request, "__dict__", None)):
+        update_request(user_id=str(user.pk))
+    _emit({"user_id": str(user.pk)}, event_type, _backend(user))
 
 
 def _login_failed(credentials: Any = None, **_: Any) -> None:

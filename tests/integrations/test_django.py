@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from threading import Event
 from typing import Any
 
 import pytest
 from support.requirements import package
+from support.waiting import PATIENCE, until
 
 package("django")
 
@@ -14,10 +16,17 @@ from support import django_site as site  # noqa: E402 - it needs Django
 
 site.set_up()
 
+from django.contrib.auth import login  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.http import HttpResponse  # noqa: E402
 from django.test import AsyncClient, Client, override_settings  # noqa: E402
+from django.urls import path  # noqa: E402
 
+import audit_emit  # noqa: E402
 from audit_emit.errors import ConfigError  # noqa: E402
+from audit_emit.integrations._request import KEY  # noqa: E402
 from audit_emit.integrations.asgi import AuditMiddleware as AsgiMiddleware  # noqa: E402
 from audit_emit.integrations.django import check_middleware  # noqa: E402
 from audit_emit.integrations.wsgi import AuditMiddleware as WsgiMiddleware  # noqa: E402
@@ -170,6 +179,48 @@ def test_signing_in_and_out_is_recorded_with_who_it_was(records: Any, user: User
     assert records("auth.login")[0]["fields"]["backend"].endswith("ModelBackend")
 
 
+def test_who_signs_in_after_the_client_has_left_is_the_actor_of_what_follows(
+    records: Any, user: User
+) -> None:
+    """The task of the request is cancelled then, and the thread of the view goes on."""
+    is_there = Event()
+    admin = User.objects.create_user("eve", password="of eve")
+
+    def view(request: Any) -> HttpResponse:
+        assert request.user == user
+        assert KEY in request.__dict__
+        is_there.set()
+        until(lambda: KEY not in request.__dict__, "the end of the request")
+        login(request, admin)
+        connection.close()  # that of the thread
+        audit_emit.emit(None, "basket.emptied", {})
+        return HttpResponse("done")
+
+    client = Client()
+    client.force_login(user)
+    cookie = f"sessionid={client.cookies['sessionid'].value}".encode()
+    body = [{"type": "http.request", "body": b""}]
+
+    async def receive() -> dict[str, Any]:
+        if body:
+            return body.pop()
+        assert await asyncio.to_thread(is_there.wait, PATIENCE)
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None: ...
+
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/work/"}
+    scope |= {"headers": [(b"cookie", cookie)], "query_string": b"", "server": ("x", 80)}
+    urls = type("Urls", (), {"urlpatterns": [path("work/", view)]})
+    with override_settings(ROOT_URLCONF=urls):
+        asyncio.run(get_asgi_application()(scope, receive, send))
+
+    request, signed_in, emptied = records()[-3:]
+    assert (request["fields"]["outcome"], request["user_id"]) == ("cancelled", str(user.pk))
+    assert {signed_in["user_id"], emptied["user_id"]} == {str(admin.pk)}
+    assert emptied["correlation_id"] == request["correlation_id"]
+
+
 def test_a_failed_login_has_the_name_and_not_the_password(records: Any, user: User) -> None:
     Client().get("/sign-in/", {"name": "ann", "pw": "wrong one"})
     assert records("auth.login_failed")[0]["fields"] == {"login": "ann"}
@@ -190,8 +241,6 @@ def test_under_another_middleware_of_ours_there_is_one_record(records: Any) -> N
 
 
 def test_under_the_asgi_middleware_there_is_one_record(records: Any) -> None:
-    from django.core.asgi import get_asgi_application
-
     sent: list[Any] = []
     body = [{"type": "http.request", "body": b""}]
 
