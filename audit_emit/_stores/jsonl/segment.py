@@ -244,7 +244,7 @@ class Segment:
             self._let_go()
         self.descriptor = opened
         self.identity = (found.st_dev, found.st_ino)
-        self.size = 0
+        self.size = self.fresh_size = 0
         self.tears.clear()
         self.begun_at = self.seq + 1
         self.rotate_from = self.seq + 1

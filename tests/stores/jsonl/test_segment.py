@@ -226,6 +226,31 @@ def test_a_deleted_file_is_told(emitter: Emitter, log: Path) -> None:
     assert found[0]["fields"]["reason"] == "deleted"
 
 
+def test_what_is_written_into_a_new_segment_that_is_deleted_at_once_is_not_lost(
+    small: Emitter, log: Path
+) -> None:
+    """It is known since when the new one was good, not the one before it."""
+    active = store_of(small).segment
+    deleted: list[Path] = []
+
+    def delete() -> None:
+        if not deleted:
+            deleted.append(log)
+            log.unlink()
+
+    active.named = delete  # after it was begun, before its record
+    number = 0
+    while not deleted:
+        assert small.emit(None, "a.b", {"n": number})
+        number += 1
+    settled()
+    small.emit(None, "a.b", {"n": number})
+    found = chain_ok(*closed(log), log)
+    events = [one["fields"]["n"] for one in found if one["event_type"] == "a.b"]
+    assert events == list(range(number + 1))
+    assert of_type(log, "audit.recovered") == []
+
+
 @pytest.mark.parametrize("keep", [0, 1])
 def test_a_truncated_file_is_declared_and_the_seq_goes_on(
     emitter: Emitter, log: Path, keep: int
