@@ -230,6 +230,7 @@ def test_what_is_written_into_a_new_segment_that_is_deleted_at_once_is_not_lost(
     small: Emitter, log: Path
 ) -> None:
     """It is known since when the new one was good, not the one before it."""
+    small.emit(None, "a.b", {"n": 0})
     active = store_of(small).segment
     deleted: list[Path] = []
 
@@ -239,7 +240,7 @@ def test_what_is_written_into_a_new_segment_that_is_deleted_at_once_is_not_lost(
             log.unlink()
 
     active.named = delete  # after it was begun, before its record
-    number = 0
+    number = 1
     while not deleted:
         assert small.emit(None, "a.b", {"n": number})
         number += 1
