@@ -234,7 +234,7 @@ def verified(page: Page, served: Served, key: str) -> str:
     page.get_by_label("Verifier key").fill(key)
     page.get_by_role("button", name="Verify in this browser").click()
     result = page.locator("#result")
-    expect(result).to_contain_text(re.compile("holds|hold:|No verdict"))
+    expect(result).to_contain_text(re.compile("holds|hold:|No verdict|There is no record"))
     return str(result.inner_text())
 
 
@@ -302,6 +302,25 @@ class TestInTheBrowser:
         path = signed.directory / "audit.jsonl"
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[cut:]) + more)
         assert kind in verified(page, served, "")
+
+    @pytest.mark.parametrize("key", ["", VKEY])
+    def test_a_log_that_has_nothing_yet_is_no_fault(
+        self, page: Page, tmp_path: Path, key: str
+    ) -> None:
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "audit.jsonl").touch()
+        new = Served(tmp_path / "new")
+        assert verified(page, new, key) == "There is no record."
+        new.stop()
+
+    def test_a_gap_is_one_finding(self, page: Page, served: Served, signed: SignedLog) -> None:
+        signed.close()
+        path = signed.directory / "audit.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[:98] + lines[100:]))
+        text = verified(page, served, "")
+        assert "The log does not hold: 1 findings." in text
+        assert "sequence-gap" in text
 
     def test_a_record_that_was_changed_is_named(
         self, page: Page, served: Served, signed: SignedLog

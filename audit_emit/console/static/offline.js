@@ -17,6 +17,7 @@ async function* chunksOf(files) {
   }
 }
 function shown(found) {
+  if (found.empty) { said(t("is_empty"), "unsure"); return; }
   const bad = found.count > 0;
   const signed = found.signed ? t(found.signed.changes ? "signed_by_replaced" : "signed_by_this", found.signed) : t("not_signed");
   said(bad ? t("does_not_hold", found) : `${t("holds_records", found)} ${signed}`, bad ? "bad" : found.signed ? "good" : "unsure");

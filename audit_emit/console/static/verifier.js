@@ -119,8 +119,7 @@ class Follower {
     if (seq !== this.last + 1) {
       const kind = seq <= this.last ? "sequence-duplicate" : this.records ? "sequence-gap" : "missing-segment";
       found(kind, this.last + 1, String(this.last + 1), link[2]);
-    }
-    if (link[3] !== this.hash) found("event-prev-hash-mismatch", seq, this.hash, link[3]);
+    } else if (link[3] !== this.hash) found("event-prev-hash-mismatch", seq, this.hash, link[3]);
   }
   declare(line, link, seq) {
     const kind = declaredBy(line);
@@ -152,7 +151,7 @@ async function removedOf({ start, declared }, known, key, checkpoints, found) {
     pruned = { last: start.last, seq: start.seq, ts: String(record.ts), reason: start.fields.reason, checked: state === "ok" };
   }
   if (start && !(pruned && (state === "ok" || !key))) {
-        found("missing-segment", 1, "1", String(start.last + 1), t(pruned ? "gone_unsigned" : "gone_undeclared", start));
+    found("missing-segment", 1, "1", String(start.last + 1), t(pruned ? "gone_unsigned" : "gone_undeclared", start));
     return null;
   }
   return pruned;
@@ -199,7 +198,7 @@ function extensionOf(log, remembered, pruned, found) {
  *   removals     its records audit.pruned, oldest first: { chain, seq, hash, ts, fields }. They say only
  *                where it may begin; they are judged as the log has them.
  *   each         called with the bytes of each record and { seq, prev, hash }; the bytes are only lent
- * Returns { records, chain, first, last, hash, root, roots, findings, count, signed, extends, pruned }.
+ * Returns { records, chain, first, last, hash, root, roots, findings, count, empty, signed, extends, pruned }.
  */
 export async function verify({ chunks, checkpoints = [], key = null, remembered = null, progress = () => {}, sizes: more = [], removals = [], each = () => {} }) {
   const findings = [];
@@ -218,11 +217,14 @@ export async function verify({ chunks, checkpoints = [], key = null, remembered 
   }
   progress(log.records);
   if (!log.chain) found("nothing-found", 0, "", "", t("no_record"));
+  const signs = key && (log.chain || checkpoints.length > 0);
   const changes = [...log.start?.changes ?? [], ...log.declared.filter((one) => one.kind === "change")];
   const known = key ? await keysOf(key, log.chain, changes, log.roots, found, log.start?.last ?? 0) : [];
   const pruned = await removedOf(log, known, key, checkpoints, found);
-  const signed = key ? await signedOf(log, known, checkpoints, found) : null;
+  const signed = signs ? await signedOf(log, known, checkpoints, found) : null;
   const extended = extensionOf(log, remembered, pruned, found);
   const { records, chain, first, last, hash, roots } = log;
-  return { records, chain, first, last, hash, root: log.root(), roots, findings, count, signed, extends: extended, pruned };
+  // Nothing is there, and nothing says that there ever was: neither a fault nor a log that holds.
+  const empty = count === 1 && !chain && !checkpoints.length;
+  return { records, chain, first, last, hash, root: log.root(), roots, findings, count, empty, signed, extends: extended, pruned };
 }

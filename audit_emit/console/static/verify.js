@@ -28,6 +28,7 @@ function listed(findings) {
 }
 
 function show(found, seconds) {
+  if (found.empty) { said(t("is_empty"), "unsure"); return; }
   const bad = found.count > 0;
   const signed = found.signed
     ? t(found.signed.changes ? "signed_by_later" : "signed_by_pinned", found.signed)
