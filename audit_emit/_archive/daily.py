@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta
 JITTER_SECONDS = 900.0
 """Workers of many hosts that have the same hour begin within so many seconds of it."""
 
+LONGEST_SLEEP = 600.0
+"""Seconds after which a worker looks at the clock again: it may be set, or the machine sleep."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
 """Seconds until a day that failed is tried again: twice as long each time."""
 

@@ -15,7 +15,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from audit_emit._archive.daily import JITTER_SECONDS, due, pause_after, seconds_until, utc
+from audit_emit._archive.daily import (
+    JITTER_SECONDS,
+    LONGEST_SLEEP,
+    due,
+    pause_after,
+    seconds_until,
+    utc,
+)
 from audit_emit._archive.guard import guard_of, note, noted
 from audit_emit._archive.journal import NAME, Journal
 from audit_emit._archive.run import Archiver, Done
@@ -36,7 +43,6 @@ PAUSE = 0.001
 """Seconds of sleep after each block of a segment."""
 
 _BUSY_SECONDS = 60.0
-_LONGEST_SLEEP = 600.0
 
 _AT_THE_END = "interpreter shutdown"
 """In what CPython says when a thread is wanted after the main one has ended: that is no failure."""
@@ -152,14 +158,14 @@ class ArchiverThread:
             let_through(error)
             if isinstance(error, RuntimeError) and _AT_THE_END in str(error):
                 self._state = ENDED
-                return _LONGEST_SLEEP
+                return LONGEST_SLEEP
             # What nobody expected may quote a line of the log: it is told by its type.
             return self._failed(
                 guard, ArchiveError(bare_name(type(error)), "it is a fault of ours")
             )
         self._state, self._error, self._failures = WAITING, None, 0
         wait = seconds_until(now, self._hour) + random.uniform(0, self._jitter)  # noqa: S311
-        return min(wait, _LONGEST_SLEEP)
+        return min(wait, LONGEST_SLEEP)
 
     def _due(self, guard: str) -> str:
         done = noted(guard).day

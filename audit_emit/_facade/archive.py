@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from audit_emit._archive.daily import JITTER_SECONDS, due, hour_of, pause_after, seconds_until, utc
+from audit_emit._archive.daily import (
+    JITTER_SECONDS,
+    LONGEST_SLEEP,
+    due,
+    hour_of,
+    pause_after,
+    seconds_until,
+    utc,
+)
 from audit_emit._archive.guard import guard_of, note, noted
 from audit_emit._archive.inspection import WARNINGS, Inspection, Issue, Wanted
 from audit_emit._archive.journal import NAME, Journal, entries_of, manifests_of
@@ -24,6 +32,7 @@ from audit_emit._settings.archive import ArchiveSettings, archive_settings
 __all__ = [
     "DECLARED",
     "JITTER_SECONDS",
+    "LONGEST_SLEEP",
     "NAME",
     "WARNINGS",
     "ArchivePruner",

@@ -15,6 +15,7 @@ import click
 
 from audit_emit._facade.archive import (
     JITTER_SECONDS,
+    LONGEST_SLEEP,
     due,
     hour_of,
     note,
@@ -30,8 +31,6 @@ from audit_emit.cli._daemon import pause, until_told
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._group import failed
 from audit_emit.errors import SignerError
-
-_LONGEST_SLEEP = 600.0
 
 
 def daily(
@@ -56,14 +55,14 @@ def daily(
         if not enabled:
             click.echo("audit-emit: dormant: AUDIT_EMIT_ARCHIVE_ENABLED is not 1", err=True)
         while not told and not enabled:
-            pause(told, _LONGEST_SLEEP)
+            pause(told, LONGEST_SLEEP)
         failures = 0
         while not told:
             before = noted(guard).day
             day = due(utc(time.time_ns()), at, before)
             if not day:
                 wait = seconds_until(utc(time.time_ns()), at) + random.uniform(0, jitter)  # noqa: S311
-                pause(told, min(wait, _LONGEST_SLEEP) if wait > _LONGEST_SLEEP else wait)
+                pause(told, min(wait, LONGEST_SLEEP))
                 continue
             status = _status(work, told)
             if told:
