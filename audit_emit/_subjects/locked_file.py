@@ -63,6 +63,9 @@ class LockedFile:
         self.descriptor: int = -1
         self.opened: int = 0
         self._mutex = threading.Lock()
+        self._holder: threading.Lock | None = None
+        """The lock of the threads while both are held. In a child that a signal handler has forked
+        in here it is the parent's: the child goes on where the parent was, and holds nothing."""
         self._identity: tuple[int, int] | None = None
 
     @contextmanager
@@ -85,9 +88,11 @@ class LockedFile:
                 there = self._opened(make=make)
                 if there:
                     self._lock(latest)
+                self._holder = mutex
                 try:
                     yield there
                 finally:
+                    self._holder = None
                     if there and self.descriptor >= 0 and fcntl is not None:
                         fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         finally:
@@ -111,12 +116,17 @@ class LockedFile:
         self.forget()
         if make and not os.path.lexists(os.path.dirname(self.path)):
             os.makedirs(os.path.dirname(self.path), mode=0o750, exist_ok=True)
+        mutex = self._mutex
         try:
-            self.descriptor = os.open(self.path, _FLAGS | (os.O_CREAT if make else 0), _MODE)
+            opened = os.open(self.path, _FLAGS | (os.O_CREAT if make else 0), _MODE)
         except FileNotFoundError:
             if make:
                 raise
             return False
+        if self._mutex is not mutex:  # forked meanwhile: with this one goes the parent's lock
+            os.close(opened)
+            raise OSError(errno.EBADF, "forked while it was opened")
+        self.descriptor = opened
         found = os.fstat(self.descriptor)
         if not stat.S_ISREG(found.st_mode):
             self.forget()
@@ -156,12 +166,18 @@ class LockedFile:
         Raises:
             OSError: they are not there, or not all of them.
         """
+        self._check_holder()
         if os.pwrite(self.descriptor, data, at) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def cut(self, size: int) -> None:
         """Let it end there."""
+        self._check_holder()
         os.ftruncate(self.descriptor, size)
+
+    def _check_holder(self) -> None:
+        if self._holder is not self._mutex:
+            raise OSError(errno.EBADF, "forked while it was held")
 
     def sync(self, *, name: bool = False) -> None:
         """Have the disk keep what was written; with ``name``, also that there is such a file."""

@@ -308,6 +308,41 @@ def test_a_forked_child_has_a_lock_of_its_own(store: SlotFile) -> None:
     assert store.obtain("u-17") == key
 
 
+def test_a_child_forked_while_the_file_is_opened_takes_no_lock_of_its_parents(
+    store: SlotFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the parent has just opened is one lock for both: the child would give it back, too."""
+    given: list[int] = []
+    os_open = os.open
+
+    def forked(path: str, *arguments: Any) -> int:
+        given.append(os_open(path, *arguments))
+        if len(given) == 1:
+            store.after_fork()  # as the child does, before the frame in which it was forked goes on
+        return given[-1]
+
+    monkeypatch.setattr(os, "open", forked)
+    with pytest.raises(KeyStoreError, match="forked"):
+        store.obtain("u-17")
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(given[0])
+    assert store.obtain("u-17") is not None
+
+
+def test_a_child_forked_while_its_parent_holds_the_file_writes_nothing_where_the_parent_was(
+    store: SlotFile,
+) -> None:
+    """Not even with a descriptor of its own, that another event has opened in between."""
+    key = store.obtain("u-17")
+    content = path_of(store).read_bytes()
+    with store._held(make=True):
+        store.after_fork()
+        assert store.obtain("u-17") == key
+        with pytest.raises(OSError, match="forked"):
+            store._append(bytes(SLOT))
+    assert path_of(store).read_bytes() == content
+
+
 def test_a_live_key_is_told_as_such(store: SlotFile) -> None:
     key = store.obtain("u-17")
     assert [(one.state, one.key) for one in store.all()] == [(LIVE, key)]
