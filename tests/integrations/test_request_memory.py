@@ -75,24 +75,21 @@ def never_wsgi(_environ: Any, _start: Any) -> list[bytes]:
     raise LookupError
 
 
-@pytest.mark.parametrize("app", [hello, never])
-def test_after_a_request_over_asgi(app: Any) -> None:
-    def work(scope: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("serve", "middleware", "app"),
+    [
+        (asgi, AsgiMiddleware, hello),
+        (asgi, AsgiMiddleware, never),
+        (wsgi, WsgiMiddleware, hello_wsgi),
+        (wsgi, WsgiMiddleware, never_wsgi),
+    ],
+)
+def test_after_a_request(serve: Callable[..., None], middleware: Any, app: Any) -> None:
+    def work(origin: dict[str, Any]) -> None:
         try:
-            asgi(AsgiMiddleware(app), scope)
+            serve(middleware(app), origin)
         except LookupError:
-            assert app is never
-
-    assert is_free_after(work)
-
-
-@pytest.mark.parametrize("app", [hello_wsgi, never_wsgi])
-def test_after_a_request_over_wsgi(app: Any) -> None:
-    def work(environ: dict[str, Any]) -> None:
-        try:
-            wsgi(WsgiMiddleware(app), environ)
-        except LookupError:
-            assert app is never_wsgi
+            assert app in {never, never_wsgi}
 
     assert is_free_after(work)
 
