@@ -182,7 +182,7 @@ def not_there(log: str) -> NoLog:
     for place in (path, path.parent, *elsewhere):
         found = list(_below(place))
         if found:
-            names = ", ".join(visible(str(one)) for one in found[:_SHOWN])
+            names = ", ".join(visible(str(one.absolute())) for one in found[:_SHOWN])
             return NoLog(f"{told}; there is: {names}" + (", …" if len(found) > _SHOWN else ""))
     return NoLog(f"{told}; a LOG is a directory with audit.jsonl in it, or that file")
 

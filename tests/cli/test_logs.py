@@ -45,6 +45,14 @@ def test_a_wrong_name_beside_the_right_ones(
     assert f"there is: {logs}/api, {logs}/shop" in capsys.readouterr().err
 
 
+def test_the_log_of_the_working_directory_is_named_in_full(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(logs / "api")
+    assert main(["verify", "nothing"]) == Exit.NOTHING
+    assert f"there is: {logs}/api" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", READING)
 def test_the_name_of_a_service_is_found_where_logs_are(
     name: str, logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -54,6 +54,11 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert __version__ in capsys.readouterr().out
 
 
+def test_a_slip_in_the_name_of_a_command_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verfy", "audit.jsonl"]) == Exit.USAGE
+    assert "'verfy'. Did you mean verify?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["no-such"], ["--no-such"], []])
 def test_a_wrong_command_line_is_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
