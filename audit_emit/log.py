@@ -136,7 +136,7 @@ class AuditLog:
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
-        return _parsed(lines_of(self._where))
+        return _parsed(lines_of(self._where, self._ring))
 
     def query(
         self,
@@ -173,7 +173,7 @@ class AuditLog:
             since=ns_of_time(since),
             until=ns_of_time(until),
         )
-        return list(_parsed(ask_log(question, self._where, limit).lines))
+        return list(_parsed(ask_log(question, self._where, limit, ring=self._ring).lines))
 
     def newest(self, count: int = 1) -> list[dict[str, Any]]:
         """The last records, oldest first, whatever the lines after and between them are.
@@ -235,7 +235,7 @@ class AuditLog:
         """
         remember = how.get("remember")
         options = options_of(how, self._ring)
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             verified = verify_log(reader, options)
         return (verified if remember is None else remembered(verified, Path(remember))).report
 
@@ -267,7 +267,7 @@ class AuditLog:
         from audit_emit._detection.judged import judged  # noqa: PLC0415 - for those who ask
 
         report = self.verify() if verified else None
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             yield from judged(reader, report, rules, since=ts_of_time(since), now=ns_of_time(now))
 
     def report(
@@ -301,7 +301,7 @@ class AuditLog:
             ValueError: no checkpoint covers the record and agrees with the log.
             OSError: a file cannot be read, or there is no place for hash tiles.
         """
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             return prove_record(reader, seq, self._ring)
 
     def checkpoint(self, *, trusted: bool = True) -> Checkpoint | None:
@@ -313,7 +313,7 @@ class AuditLog:
         Raises:
             OSError: the file cannot be read.
         """
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             return newest_checkpoint(reader, self._ring if trusted else None)
 
     def standing(self) -> Standing:
@@ -322,7 +322,7 @@ class AuditLog:
         Raises:
             OSError: a file cannot be read.
         """
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             return standing_of(reader, self._ring)
 
     def prove_consistency(self, old: int, new: int) -> Consistency:
@@ -338,7 +338,7 @@ class AuditLog:
             CheckpointError: the one does not continue the other.
             OSError: a file cannot be read, or there is no place for hash tiles.
         """
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             return prove_consistency(reader, old, new, self._ring)
 
     def beginning(self) -> Beginning:
@@ -358,7 +358,7 @@ class AuditLog:
         Raises:
             OSError: a file cannot be read.
         """
-        with open_reader(*self._where) as reader:
+        with open_reader(*self._where, ring=self._ring) as reader:
             return reader.bounds().last
 
 

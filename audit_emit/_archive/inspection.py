@@ -12,6 +12,7 @@ from audit_emit._format.record import ns_of
 from audit_emit._objects.bucket import Bucket, Stored, Version
 from audit_emit._objects.first import first_version
 from audit_emit._readers.archived.manifests import Cold
+from audit_emit._readers.archived.vouching import vouched
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, ObjectStoreError
 
@@ -51,7 +52,8 @@ class Wanted(NamedTuple):
         locked: whether every object should be locked.
         days: a lock that ends within so many days is told.
         now: seconds since 1970.
-        deep: whether every object is fetched and every record verified.
+        deep: whether every object is fetched and every record verified; where keys are given, of
+            the manifests that one of them vouches for.
         fresh: the newest manifest is at most so many days old; ``None``: however old it is.
         ended: chains that go on no more, whose newest manifest may be of any age.
     """
@@ -96,11 +98,13 @@ class Inspection:
         """
         yield from (Issue(ALTERED, key, why) for key, why in self._cold.wrong)
         manifests = self._cold.manifests
+        trusted = {one.place for one in vouched(manifests, self._wanted.ring)}
         yield from self._unknown(manifests)
         before: Manifest | None = None
         for one in manifests:
-            yield from self._signature(one)
-            yield from self._part(one, before)
+            known = not self._wanted.ring.keys or one.place in trusted
+            yield from self._signature(one, known=known)
+            yield from self._part(one, before, fetch=self._wanted.deep and known)
             before = one
             if self._progress is not None:
                 self._progress(one.last_seq, manifests[-1].last_seq)
@@ -130,14 +134,15 @@ class Inspection:
             elif there[key] != digest:
                 yield Issue(ALTERED, key, "it is not the manifest that the log names")
 
-    def _signature(self, one: Manifest) -> Iterator[Issue]:
+    def _signature(self, one: Manifest, *, known: bool) -> Iterator[Issue]:
         verdict = one.check(self._wanted.ring)
         if verdict == "mismatch":
             yield Issue(UNSIGNED, one.key, "the key that it names has not signed it")
         elif verdict == "key-unavailable":
-            yield Issue(UNCHECKED, one.key, f"{one.sig_alg} key {one.key_id} is not given")
+            why = f"{one.sig_alg} key {one.key_id} is not given"
+            yield Issue(UNCHECKED, one.key, why if known else f"{why}; nothing of it was fetched")
 
-    def _part(self, one: Manifest, before: Manifest | None) -> Iterator[Issue]:
+    def _part(self, one: Manifest, before: Manifest | None, *, fetch: bool) -> Iterator[Issue]:
         sound = True
         for part in one.parts:
             for issue in self._object(one.key_of(part), part):
@@ -146,7 +151,7 @@ class Inspection:
         yield from self._lock(
             one.key, self._bucket.look_at(one.key, first_version(self._bucket, one.key))
         )
-        if not self._wanted.deep or not sound:
+        if not fetch or not sound:
             return
         try:
             prove_part(self._bucket, one, before)

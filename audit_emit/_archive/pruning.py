@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from audit_emit._archive.journal import Journal
 from audit_emit._archive.prefix import Prefix, Progress, proved_prefix
-from audit_emit._archive.state import head_after, vouched
+from audit_emit._archive.state import head_after
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import cold_logs
+from audit_emit._readers.archived.vouching import vouched
 from audit_emit._retention.files import Outcome, Pruner
 from audit_emit._retention.rows import RowsOutcome, RowsPruner
 from audit_emit._retention.statement import Limits

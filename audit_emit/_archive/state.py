@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from audit_emit._archive.journal import Journal
@@ -15,6 +15,7 @@ from audit_emit._format.record import parsed as record_in
 from audit_emit._objects.bucket import Bucket
 from audit_emit._objects.first import first_version, first_versions
 from audit_emit._readers.archived.manifests import cold_logs, links
+from audit_emit._readers.archived.vouching import vouched
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.typed import records_of
 from audit_emit._signing.trusted_keys import KeyRing
@@ -159,23 +160,6 @@ def trusted_in_store(bucket: Bucket, chain: str, ring: KeyRing) -> tuple[list[Ma
         good = vouched(cold.manifests, ring)
         wrong.update(one.key for one in cold.manifests)
     return good, sorted(wrong - {one.key for one in good})
-
-
-def vouched(manifests: Sequence[Manifest], ring: KeyRing) -> list[Manifest]:
-    """Those that a trusted key signed, or that one of these names, directly or through others.
-
-    Args:
-        manifests: of one chain, in the order of their records.
-    """
-    good: list[Manifest] = []
-    named = ""
-    for one in reversed(manifests):
-        if one.check(ring) == "ok" or one.digest() == named:
-            good.append(one)
-            named = one.previous
-        else:
-            named = ""
-    return good[::-1]
 
 
 def _refuse_another(reader: LogReader, last: Manifest) -> None:

@@ -20,12 +20,13 @@ from audit_emit._archive.pruning import ArchivePruner, prune_rows
 from audit_emit._archive.restoring import restore
 from audit_emit._archive.run import Archiver, Done
 from audit_emit._archive.sources import Rows, Segments, Source
-from audit_emit._archive.state import DECLARED, trusted_in_store, vouched
+from audit_emit._archive.state import DECLARED, trusted_in_store
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._format.manifest import Manifest, newest_record_at, with_records
 from audit_emit._format.record import parsed
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold, cold_logs
+from audit_emit._readers.archived.vouching import vouched
 from audit_emit._readers.files.opening import readers_of
 from audit_emit._settings.archive import ArchiveSettings, archive_settings
 

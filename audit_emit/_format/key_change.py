@@ -128,7 +128,7 @@ class GrowingRing(KeyRing):
         self._added.setdefault((key.algorithm, key.key_id(key.name) or "", key.name), key)
 
     def every(self) -> KeyRing:
-        """All of them, where a key is not looked for by its id."""
+        """See ``KeyRing``."""
         return KeyRing([*self.keys, *self._added.values()])
 
     def find(self, algorithm: str, key_id: str, origin: str) -> Iterator[Key]:

@@ -82,6 +82,10 @@ class Bucket:
     def __init__(self, settings: ArchiveSettings) -> None:
         self.settings = settings
         self._client = _client(settings)
+        self._of = {"Bucket": settings.bucket}
+        if settings.owner:
+            # A bucket that was deleted can be made again by anybody, under the same name.
+            self._of["ExpectedBucketOwner"] = settings.owner
 
     def __enter__(self) -> Self:
         return self
@@ -269,13 +273,11 @@ class Bucket:
         prefix = self._key(below) if below else f"{self.settings.prefix}/".lstrip("/")
         with self._told(operation, below):
             pages = self._client.get_paginator(operation)
-            yield from pages.paginate(Bucket=self.settings.bucket, Prefix=prefix)
+            yield from pages.paginate(Prefix=prefix, **self._of)
 
     def _ask(self, operation: str, key: str, **arguments: Any) -> dict[str, Any]:
         with self._told(operation, key):
-            answer: dict[str, Any] = getattr(self._client, operation)(
-                Bucket=self.settings.bucket, **arguments
-            )
+            answer: dict[str, Any] = getattr(self._client, operation)(**self._of, **arguments)
         return answer
 
     @contextmanager
@@ -286,7 +288,8 @@ class Bucket:
         try:
             yield
         except (theirs.BotoCoreError, theirs.ClientError, HTTPError) as error:
-            raise failure_of(error, operation, self._shown(key)) from None
+            owner = self.settings.owner
+            raise failure_of(error, operation, self._shown(key), owner=owner) from None
 
     def _key(self, key: str) -> str:
         return self.settings.at(key)

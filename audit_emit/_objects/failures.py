@@ -88,12 +88,13 @@ _CLASSES = {
 }
 
 
-def failure_of(error: Any, operation: str, what: str) -> ObjectStoreError:
+def failure_of(error: Any, operation: str, what: str, *, owner: str = "") -> ObjectStoreError:
     """The error of ours for one of boto3, botocore or urllib3.
 
     Args:
         operation: of S3, such as ``put_object``.
         what: the address of the object or of the bucket.
+        owner: of the bucket, as the request said; a store that has another one denies access.
     """
     answer = getattr(error, "response", None) or {}
     code = str(answer.get("Error", {}).get("Code", ""))
@@ -106,6 +107,8 @@ def failure_of(error: Any, operation: str, what: str) -> ObjectStoreError:
         reason, why = _CODES.get(str(status), ("refused", "the store refused it"))
     else:
         reason, why = words_of(error)
+    if reason == "denied" and owner:
+        why += f"; or the bucket is not of account {owner} (AUDIT_EMIT_ARCHIVE_OWNER)"
     shown = code if code.isascii() and code.isalnum() and len(code) < 64 else ""
     named = f" ({operation}: {shown})" if shown else f" ({operation})"
     return ObjectStoreError(reason, f"{what}: {why}{named}", unknown=reason in _UNKNOWN)

@@ -20,6 +20,7 @@ from audit_emit._query.question import ESCAPED, Question
 from audit_emit._readers.base import Block, LogReader, PagingReader
 from audit_emit._readers.opening import open_readers
 from audit_emit._readers.whole_lines import whole_lines_of
+from audit_emit._signing.trusted_keys import KeyRing
 
 if TYPE_CHECKING:
     from audit_emit._loki.client import LokiClient
@@ -70,6 +71,7 @@ def ask_log(
     path: str | Sequence[str],
     limit: int | None = None,
     progress: Progress | None = None,
+    ring: KeyRing | None = None,
 ) -> Answer:
     """The newest records in a log that answer.
 
@@ -78,13 +80,14 @@ def ask_log(
             segment, or ``-`` for standard input. Several, as of a log and of its archive: see
             ``open_readers``.
         limit: how many; all of them by default.
+        ring: the keys that are given, if any; see ``open_readers``.
 
     Raises:
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
     newest = _Newest(question, limit)
-    for reader in open_readers([path] if isinstance(path, str) else path):
+    for reader in open_readers([path] if isinstance(path, str) else path, ring):
         with reader:
             _look_through(question, reader, newest, progress)
     return newest.answer()
@@ -197,17 +200,17 @@ def _answering(question: Question, reader: LogReader, progress: Progress | None)
             progress(block.read, max(reader.size, block.read))
 
 
-def lines_of(path: str | Sequence[str]) -> Iterator[bytes]:
+def lines_of(path: str | Sequence[str], ring: KeyRing | None = None) -> Iterator[bytes]:
     """Every whole line of a log, oldest first, without its newline.
 
     Args:
-        path: as for ``ask_log``.
+        path, ring: as for ``ask_log``.
 
     Raises:
         OSError: a file cannot be read, is damaged, or there is none.
         UnsupportedError: a file is packed in a way that cannot be read here.
     """
-    for reader in open_readers([path] if isinstance(path, str) else path):
+    for reader in open_readers([path] if isinstance(path, str) else path, ring):
         with reader:
             yield from lines_in(reader)
 

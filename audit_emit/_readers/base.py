@@ -59,7 +59,7 @@ class Flaw(NamedTuple):
         part: its name.
         kind: ``missing``: it should be there and is not, or is nothing that may be read;
             ``damaged``: it cannot be unpacked from here on; ``cut``: it is packed, and ends in the
-            middle.
+            middle; ``unread``: no key that is given says that it is of the log.
         note: why, for people.
     """
 
@@ -68,7 +68,7 @@ class Flaw(NamedTuple):
     note: str
 
 
-MISSING, DAMAGED, CUT = "missing", "damaged", "cut"
+MISSING, DAMAGED, CUT, UNREAD = "missing", "damaged", "cut", "unread"
 
 
 class CheckpointLine(NamedTuple):

@@ -10,10 +10,11 @@ from audit_emit._readers.files.opening import readers_of
 from audit_emit._readers.files.reader import FilesReader
 from audit_emit._settings.address import is_address
 from audit_emit._settings.archive import is_archive
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ConfigError
 
 
-def open_readers(where: Sequence[str]) -> list[LogReader]:
+def open_readers(where: Sequence[str], ring: KeyRing | None = None) -> list[LogReader]:
     """The logs that are named, each to be closed.
 
     Args:
@@ -23,6 +24,8 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
             ``#service=``, ``#tenant=`` or ``#chain=`` for some; or ``s3://bucket/prefix``, which
             adds what is archived to the logs that are named beside it, or stands for all chains
             that are archived there.
+        ring: the keys that are given, if any: what an archive names that none of them vouches for
+            is fetched up to a bound.
 
     Raises:
         DatabaseError: a database cannot be asked.
@@ -52,25 +55,25 @@ def open_readers(where: Sequence[str]) -> list[LogReader]:
         from audit_emit._readers.archived.opening import joined  # noqa: PLC0415 - as above
 
         try:
-            readers = joined(readers, archives)
+            readers = joined(readers, archives, ring or KeyRing())
         except BaseException:
             _close(readers)
             raise
     return readers
 
 
-def away_files(where: Sequence[str]) -> list[LogFile]:
+def away_files(where: Sequence[str], ring: KeyRing | None = None) -> list[LogFile]:
     """What of logs is only in an archive, oldest first; see ``open_readers``."""
     files: list[LogFile] = []
-    for reader in open_readers(where):
+    for reader in open_readers(where, ring):
         files += getattr(reader, "away", [])
         reader.close()
     return files
 
 
-def away_reader(where: Sequence[str]) -> LogReader:
+def away_reader(where: Sequence[str], ring: KeyRing | None = None) -> LogReader:
     """The same as a log of its own."""
-    return FilesReader(Log(" ".join(where), away_files(where), ""))
+    return FilesReader(Log(" ".join(where), away_files(where, ring), ""))
 
 
 def _close(readers: Sequence[LogReader]) -> None:
@@ -78,13 +81,13 @@ def _close(readers: Sequence[LogReader]) -> None:
         reader.close()
 
 
-def open_reader(*where: str) -> LogReader:
+def open_reader(*where: str, ring: KeyRing | None = None) -> LogReader:
     """The one log that is named, with its archive if that is named, too; see ``open_readers``.
 
     Raises:
         ConfigError: there are several chains at an address.
     """
-    readers = open_readers(where)
+    readers = open_readers(where, ring)
     if len(readers) == 1:
         return readers[0]
     names = ", ".join(reader.name.rpartition("#")[2] for reader in readers[:5])

@@ -102,7 +102,7 @@ def report_from(
     names = tuple(Address.chosen(one)[0].shown if is_address(one) else one for one in where)
     rules = built_in() if anomalies else None
     asked = Asked(names, Period(max(0, since), until), "as asked for", ring, rules=rules)
-    with open_reader(*where) as reader:
+    with open_reader(*where, ring=ring) as reader:
         return written(report_on(reader, asked), form)
 
 

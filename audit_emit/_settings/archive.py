@@ -30,6 +30,7 @@ BATCH_BYTES = 64 * 1024 * 1024
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _PATH = re.compile(r"[A-Za-z0-9!_.*'()=/-]{0,512}")
+_OWNER = re.compile(r"[0-9]{12}")
 _LONGEST_DAYS = 36_500
 
 
@@ -41,6 +42,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         prefix: what the keys of all objects begin with; without a slash at either end.
         endpoint: ``https://host:port`` of a store other than Amazon's; empty for that.
         region: empty for the one that boto3 finds.
+        owner: the id of the account that the bucket must belong to; empty for any.
         path_style: whether the bucket stands in the path, as most other stores want it.
         checksum: what the store compares the bytes with that it received.
         encryption: ``s3`` or ``kms`` for encryption by the store; empty for the bucket's default.
@@ -59,6 +61,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = ""
     endpoint: str = ""
     region: str = ""
+    owner: str = ""
     path_style: bool = False
     checksum: str = "sha256"
     encryption: str = ""
@@ -196,6 +199,12 @@ def _endpoint(name: str, value: str) -> str:
     return value.rstrip("/")
 
 
+def _account(name: str, value: str) -> str:
+    if not _OWNER.fullmatch(value):
+        raise ConfigError(name, "must be the id of an account of Amazon's, 12 digits")
+    return value
+
+
 def _word(name: str, value: str) -> str:
     if not value.isprintable() or " " in value or len(value) > 2048:
         raise ConfigError(name, "must be one printable word")
@@ -205,6 +214,7 @@ def _word(name: str, value: str) -> str:
 _CHECKS: dict[str, Callable[[str, str], Any]] = {
     "endpoint": _endpoint,
     "region": _word,
+    "owner": _account,
     "path_style": _truth,
     "checksum": _one_of(*CHECKSUMS),
     "encryption": _one_of(*ENCRYPTIONS),

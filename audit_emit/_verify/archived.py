@@ -36,6 +36,10 @@ class Archived(Protocol):
     @property
     def edge(self) -> Edge: ...
 
+    def trust(self, ring: KeyRing) -> None:
+        """Fetch nothing beyond a bound that no key of these vouches for."""
+        ...
+
 
 def heads_of(manifests: Iterable[Manifest], ring: KeyRing) -> dict[int, str]:
     """The hash of the last record of each part, as far as a pinned key vouches for it."""

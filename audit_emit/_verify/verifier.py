@@ -146,6 +146,11 @@ class Verifier:
         self._ranks.setdefault(file, len(self._ranks))
         self.findings.add(Finding(Kind.MISSING_SEGMENT, file, note=note))
 
+    def unread(self, file: str, note: str) -> None:
+        """A file was not read, as no key says that it is of the log."""
+        self._ranks.setdefault(file, len(self._ranks))
+        self.findings.add(Finding(Kind.KEY_UNAVAILABLE, file, note=note))
+
     def finish(self) -> Report:
         """Compare with what the witnesses say of the end, and give the verdict."""
         return self._judge.finish(self._ranks)

@@ -21,6 +21,7 @@ from audit_emit._format.policy import Policy
 from audit_emit._readers.base import (
     CUT,
     MISSING,
+    UNREAD,
     Block,
     Flaw,
     LogReader,
@@ -97,7 +98,7 @@ def verify_paths(where: Sequence[str], options: Options | None = None) -> list[V
     options = options or Options()
     # What is written from here on may be signed later than the files are looked at.
     options = options._replace(as_of=_now() if options.as_of is None else options.as_of)
-    readers = open_readers(where)
+    readers = open_readers(where, options.ring)
     try:
         return [verify_log(reader, options) for reader in readers]
     finally:
@@ -124,8 +125,12 @@ def verify_log(
     options = options or Options()
     checkpoints = reader.checkpoints()
     manifests = reader.manifests if isinstance(reader, Archived) else ()
+    if isinstance(reader, Archived):
+        reader.trust(options.ring)
     heads = heads_of(manifests, options.ring)
     verifier = Verifier(_expected(reader, options, heads, anchored=checkpoints is not None))
+    if isinstance(reader, Archived):
+        reader.trust(verifier.checkpoints.keys.ring)  # it grows as the log names others
     if checkpoints is not None:
         verifier.checkpoints.file = CHECKPOINTS  # an empty one is not the same as none
     for line in checkpoints or ():
@@ -218,6 +223,8 @@ class _Fed:
         if isinstance(item, Flaw):
             if item.kind == MISSING:
                 self._verifier.missing(item.part, item.note)
+            elif item.kind == UNREAD:
+                self._verifier.unread(item.part, item.note)
             else:
                 self._verifier.damaged(item.note, cut=item.kind == CUT)
             return

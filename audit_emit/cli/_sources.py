@@ -58,7 +58,12 @@ class Source(Protocol):
 
 
 def source(
-    log: str, cut: Callable[[Path | None], None], *, wait: bool, archives: Sequence[str] = ()
+    log: str,
+    cut: Callable[[Path | None], None],
+    *,
+    wait: bool,
+    archives: Sequence[str] = (),
+    ring: KeyRing | None = None,
 ) -> Source:
     """The source for a LOG of the command line.
 
@@ -66,15 +71,16 @@ def source(
         archives: where older parts of it may be.
         cut: see ``Follower``.
         wait: a log that is not there yet is waited for.
+        ring: the keys that are given, if any; see ``open_readers``.
 
     Raises:
         NoLog: it is not there.
         UsageError: it is no file of a log.
     """
     if is_archive(log):
-        return Rows(log, grows=False)
+        return Rows(log, grows=False, ring=ring)
     if archives:
-        return Continued([log, *archives], source(log, cut, wait=wait))
+        return Continued([log, *archives], source(log, cut, wait=wait), ring)
     if is_address(log):
         return Rows(log)
     if log == "-" or log.endswith((".gz", ".zst")):
@@ -118,9 +124,9 @@ class Forward:
 class Continued:
     """A log of which older parts are in an archive: those first, then the source of the rest."""
 
-    def __init__(self, where: Sequence[str], rest: Source) -> None:
+    def __init__(self, where: Sequence[str], rest: Source, ring: KeyRing | None) -> None:
         self._rest = rest
-        self._away = away_reader(where)
+        self._away = away_reader(where, ring)
 
     def newest_first(self) -> Iterator[bytes] | None:
         """See ``Source``."""
@@ -160,10 +166,12 @@ class Rows:
     Args:
         log: the address.
         grows: whether more may come.
+        ring: the keys that are given, if any.
     """
 
-    def __init__(self, log: str, *, grows: bool = True) -> None:
+    def __init__(self, log: str, *, grows: bool = True, ring: KeyRing | None = None) -> None:
         self._log = log
+        self._ring = ring
         self._grows = grows
         self._readers: dict[str, LogReader] = {}
         self._ends: dict[str, Head | None] = {}
@@ -174,7 +182,7 @@ class Rows:
         """See which chains there are; those that are new."""
         self._looked = time.monotonic()
         new = []
-        for reader in open_readers([self._log]):
+        for reader in open_readers([self._log], self._ring):
             if reader.name in self._readers:
                 reader.close()
                 continue

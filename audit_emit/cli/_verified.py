@@ -40,16 +40,20 @@ def verified_option(function: Callable[..., object]) -> Callable[..., object]:
     )(function)
 
 
-def judged(logs: Sequence[str], keys: Sequence[str]) -> tuple[Mark, bool]:
-    """Verify logs.
+def judged(
+    logs: Sequence[str], keys: Sequence[str], *, verified: bool
+) -> tuple[Mark, bool, KeyRing | None]:
+    """Verify logs, if that is asked for.
 
     Returns:
-        What marks a record of one of them, and whether one was tampered with.
+        What marks a record of one of them, whether one was tampered with, and the keys for it.
 
     Raises:
         OSError: a file cannot be read.
         ConfigError: a key is none.
     """
+    if not verified:
+        return _marks.mark, False, None
     ring = KeyRing.from_sources(list(keys), os.environ)
     try:
         with on_terminal("verifying") as bar:
@@ -63,7 +67,7 @@ def judged(logs: Sequence[str], keys: Sequence[str]) -> tuple[Mark, bool]:
         # A record holds if it does in one of the logs: it is a record of that one.
         return min((one(line) for one in each), key=len)
 
-    return mark, any(one.report.tampered for one in found)
+    return mark, any(one.report.tampered for one in found), ring
 
 
 def marks(report: Report) -> Mark:

@@ -199,7 +199,7 @@ def _detected(
     found: list[tuple[str, Alert]] = []
     now = time.time_ns()
     with on_terminal("looking") as bar, _garbage_rarely_looked_for():
-        for reader in open_readers(paths):
+        for reader in open_readers(paths, options.ring if options is not None else None):
             with reader:
                 look_for_parts(reader)
                 name = name_of(reader.name)

@@ -29,6 +29,7 @@ from audit_emit.cli._reveal import record_reveal, reveal_option
 from audit_emit.cli._subject_keys import see_with
 from audit_emit.cli._verified import judged, verified_option
 from audit_emit.errors import UnsupportedError
+from audit_emit.log import KeyRing
 
 LIMIT = 1000
 """Records that are shown when nobody says how many."""
@@ -131,8 +132,8 @@ def command(
     source = _source(context, logs, loki, tenant, before, verified=verified)
     if total:
         return _total(question, source, form)
-    mark, tampered = judged(source.logs, keys) if verified else (_marks.mark, False)
-    answer = _asked(question, source, LIMIT if limit is None else limit or None)
+    mark, tampered, ring = judged(source.logs, keys, verified=verified)
+    answer = _asked(question, source, LIMIT if limit is None else limit or None, ring)
     if reveal:
         answer, mark = _revealed(answer, source, mark)
     if form == "text":
@@ -211,12 +212,12 @@ def _searching() -> Iterator[Callable[[int, int], None] | None]:
         raise not_there(str(error.filename)) from None
 
 
-def _asked(question: Question, source: Source, limit: int | None) -> Answer:
+def _asked(question: Question, source: Source, limit: int | None, ring: KeyRing | None) -> Answer:
     if source.loki:
         with connected(source.loki, source.tenant) as client:
             return ask_loki(question, client, time.time_ns(), limit)
     with _searching() as bar:
-        answers = [ask_log(question, log, limit, bar) for log in together(source.logs)]
+        answers = [ask_log(question, log, limit, bar, ring) for log in together(source.logs)]
     return answers[0] if len(answers) == 1 else _together(answers, limit)
 
 

@@ -105,7 +105,7 @@ def command(
     try:
         rules = _rules(directory, none=no_anomalies)
         asked = Asked(names, period, words, ring, own_map, rules)
-        with on_terminal("reading") as bar, open_reader(*log) as reader:
+        with on_terminal("reading") as bar, open_reader(*log, ring=ring) as reader:
             report = report_on(reader, asked, bar)
     except (RuleError, UnsupportedError) as error:
         raise click.UsageError(visible(str(error))) from None

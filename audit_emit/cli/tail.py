@@ -17,7 +17,6 @@ from audit_emit._facade.exports import Column
 from audit_emit._facade.queries import Question
 from audit_emit._facade.records import placement_of, ts_of, unwrapped
 from audit_emit._facade.text import visible, visible_bytes
-from audit_emit.cli import _marks
 from audit_emit.cli._answers import columns_of, columns_option, for_programs
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._command import command as a_command
@@ -179,7 +178,7 @@ def command(
     if count is None and question.since is None:
         count = DEFAULT_COUNT
     found = (list(logs) or [configured()]) if follow else named(logs)
-    mark, tampered = judged(found, keys) if verified else (_marks.mark, False)
+    mark, tampered, ring = judged(found, keys, verified=verified)
     groups = together(found)
     found = [log for log, *_ in groups]
     several, for_people = len(found) > 1, form == "text"
@@ -187,7 +186,7 @@ def command(
     with ExitStack() as stack:
         sources = []
         for (log, *archives), view in zip(groups, views, strict=True):
-            one = source(log, view.cut, wait=follow, archives=archives)
+            one = source(log, view.cut, wait=follow, archives=archives, ring=ring)
             stack.callback(one.close)
             sources.append(one)
         shown_ones = _shown(list(zip(sources, views, strict=True)), question, count, follow=follow)

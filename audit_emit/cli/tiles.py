@@ -104,7 +104,7 @@ def serve(
     where, ring = _one(logs), KeyRing.from_sources(list(keys))
     if not ring.keys:
         raise ConfigError("key", "is missing: what is served is checked against what it signed")
-    service = TileService(lambda: open_reader(*where), ring, entries=not hashes_only)
+    service = TileService(lambda: open_reader(*where, ring=ring), ring, entries=not hashes_only)
     try:
         size = service.look()
     except (LookupError, CheckpointError) as error:
@@ -131,7 +131,7 @@ def _done(logs: tuple[str, ...], keys: tuple[str, ...], form: str, *, make: bool
     where, ring = _one(logs), KeyRing.from_sources(list(keys))
     verb, unit = ("building", "records") if make else ("checking", "tiles")
     try:
-        with open_reader(*where) as reader, on_terminal(verb, unit) as bar:
+        with open_reader(*where, ring=ring) as reader, on_terminal(verb, unit) as bar:
             found = (build_tiles if make else look)(reader, ring, bar or (lambda *_: None))
     except CheckpointError as error:
         complain(str(error))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
-from support.archived_log import RING, SignedLog
+from support.archived_log import KEY, ORIGIN, RING, SignedLog
 from support.object_store import Store
 
+from audit_emit import open_log
 from audit_emit._archive.journal import NAME
-from audit_emit._format.manifest import Manifest
-from audit_emit._signing.trusted_keys import Ed25519Key, private_pem
+from audit_emit._format.checkpoint import sign
+from audit_emit._format.manifest import Manifest, Packed, object_name
+from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.vouching import UNVOUCHED_BYTES, Vouching
+from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
+from audit_emit._verify.findings import Kind
 from audit_emit._verify.verify import Options, verify_paths
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -108,3 +114,116 @@ def test_a_log_that_is_pruned_to_an_archive_without_locks_says_what_that_means(
     said = "is locked" in capsys.readouterr().err
     with bucket.opened() as opened:
         assert said is not opened.protection().lock
+
+
+@pytest.fixture
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of all objects that are fetched, manifests aside."""
+    keys: list[str] = []
+    fetch = Bucket.fetch
+
+    def noted(self: Bucket, key: str, *more: Any) -> str:
+        keys.append(key)
+        return fetch(self, key, *more)
+
+    monkeypatch.setattr(Bucket, "fetch", noted)
+    return keys
+
+
+def follow(store: Store, last: Manifest, size: int, **changes: str) -> Manifest:
+    """A manifest of his own behind the newest one, which names an object of so many bytes."""
+    name = object_name(last.last_seq + 1, last.last_seq + 9, "jsonl", "zst")
+    tree = last.tree()
+    for _ in range(9):
+        tree.append(b"\0" * 32)
+    seal = sign(
+        THIEF,
+        at=last.at,
+        origin=last.origin,
+        chain=last.chain,
+        size=tree.size,
+        head_hash="ab" * 32,
+        root=tree.root(),
+        reason="rotation",
+    )
+    text = seal.to_line().decode().removesuffix("\n")
+    made = structs.replace(
+        last,
+        first_seq=last.last_seq + 1,
+        last_seq=tree.size,
+        prev_hash=last.last_hash,
+        last_hash="ab" * 32,
+        records=Packed(name, "", size, "cd" * 32, size, "ef" * 32),
+        checkpoints=None,
+        moved=(),
+        base="",
+        frontier=tree.to_text(),
+        covering=text,
+        seal=text,
+        previous=last.digest(),
+    ).signed(THIEF)
+    made = structs.replace(made, **changes)
+    assert Manifest.from_bytes(made.to_bytes(), made.key) == made
+    store.replace(made.key, made.to_bytes())
+    store.replace(made.key_of(made.object), b"x" * 10)
+    return made
+
+
+@pytest.mark.parametrize("claims", ["his own", "ours"])
+def test_an_object_that_only_he_vouches_for_is_not_fetched_where_a_key_is_given(
+    log: SignedLog,
+    store: Store,
+    fetched: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    claims: str,
+) -> None:
+    last = log.archive(store).made[-1]
+    as_ours = {"sig_alg": last.sig_alg, "key_id": last.key_id} if claims == "ours" else {}
+    made = follow(store, last, UNVOUCHED_BYTES + 1, **as_ours)
+    his = made.key_of(made.object)
+    (found,) = verify_paths([where(store)], Options(RING))
+    assert found.report.exit_status == (1 if as_ours else Exit.INCOMPLETE)
+    assert found.report.last_seq == last.last_seq
+    notes = [one.note for one in found.report.findings if one.kind is Kind.KEY_UNAVAILABLE]
+    assert any("fetched" in note and made.key in note for note in notes)
+    key = KEY.to_vkey(ORIGIN)
+    for command in (
+        ["verify", where(store)],
+        ["query", "--verified", where(store)],
+        ["tail", "--verified", where(store)],
+        ["archive", "verify"],
+        ["archive", "restore", str(tmp_path / "restored")],
+        ["archive", "parquet", str(tmp_path / "parquet")],
+    ):
+        assert main([*command, "--key", key]) != Exit.OK
+    assert "bytes are fetched" in capsys.readouterr().err or as_ours
+    with pytest.raises(OSError, match="fetched"):
+        list(open_log(where(store), keys=[key]).records())
+    assert fetched
+    assert his not in fetched
+
+
+def test_parts_by_a_key_that_the_log_names_further_on_are_fetched(
+    log: SignedLog, store: Store, fetched: list[str]
+) -> None:
+    log.ring = KeyRing([KEY, THIEF])
+    made = log.sign().add(150).archive(store).made
+    assert made[0].check(RING) == "key-unavailable"
+    for ring in (RING, log.ring):
+        (found,) = verify_paths([where(store)], Options(ring))
+        assert found.report.exit_status == Exit.OK, found.report.findings
+    assert {one.key_of(one.object) for one in made} <= set(fetched)
+
+
+def test_what_nobody_vouches_for_is_counted_once_and_together(log: SignedLog, store: Store) -> None:
+    made = log.archive(store).made
+    most = made[0].object.size + made[1].object.size
+    vouching = Vouching(made, KeyRing([THIEF]), most)
+    for one in (*made[:2], *made[:2]):
+        vouching.check(one, one.object)
+    with pytest.raises(ArchiveError, match=r"no key .*--key") as raised:
+        vouching.check(made[2], made[2].object)
+    assert raised.value.reason == "unvouched"
+    vouching.trust(RING)
+    vouching.check(made[2], made[2].object)

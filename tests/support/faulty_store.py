@@ -42,6 +42,8 @@ class Request(NamedTuple):
 
     method: str
     path: str
+    owner: str = ""
+    """Of the bucket, as the request expects it."""
 
 
 class FaultyStore:
@@ -49,6 +51,7 @@ class FaultyStore:
 
     Args:
         endpoint: of the store.
+        owner: to whom the bucket belongs; as S3 does, a request that expects another is denied.
 
     Attributes:
         requests: all that came.
@@ -59,7 +62,8 @@ class FaultyStore:
 
     secret = _SECRET
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, owner: str = "") -> None:
+        self._owner = owner
         self.requests: list[Request] = []
         self.fault = ""
         self.wanted: Callable[[int, Request], bool] = lambda _number, _request: True
@@ -93,6 +97,8 @@ class FaultyStore:
             number = len(self.requests)
             self.requests.append(request)
             fault = self.fault if self.fault and self.wanted(number, request) else ""
+        if self._owner and request.owner not in {"", self._owner}:
+            fault = "denied"
         return number, fault
 
     def carried_out(
@@ -121,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Expect", "").lower() == "100-continue":
             pass  # http.server has said that it may go on
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(self.command, self.path)
+        owner = self.headers.get("x-amz-expected-bucket-owner") or ""
+        request = Request(self.command, self.path, owner)
         number, fault = self.proxy.take(request)
         if fault in ERRORS:
             self._error(*ERRORS[fault])

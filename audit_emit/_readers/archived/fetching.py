@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from audit_emit._format.manifest import Manifest, Packed
 from audit_emit._format.record import Head
 from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.archived.vouching import Vouching
 from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._settings.archive import ArchiveSettings
 from audit_emit.errors import ArchiveError, ObjectStoreError
@@ -31,10 +32,10 @@ def _bucket(settings: ArchiveSettings, process: int) -> Bucket:
     return Bucket(settings)
 
 
-def cold_file(settings: ArchiveSettings, of: Manifest) -> LogFile:
+def cold_file(settings: ArchiveSettings, of: Manifest, vouching: Vouching) -> LogFile:
     """The records of a manifest as a file of a log."""
     part = of.object
-    return object_file(settings, of, part)._replace(
+    return object_file(settings, of, part, vouching)._replace(
         first_seq=of.first_seq,
         first_ts=of.low_ts,
         first_prev=of.prev_hash,
@@ -44,24 +45,33 @@ def cold_file(settings: ArchiveSettings, of: Manifest) -> LogFile:
     )
 
 
-def object_file(settings: ArchiveSettings, of: Manifest, part: Packed) -> LogFile:
-    """An object of a manifest as a file that is kept elsewhere."""
+def object_file(
+    settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vouching
+) -> LogFile:
+    """An object of a manifest as a file that is kept elsewhere.
+
+    Args:
+        vouching: says whether it may be fetched.
+    """
     return LogFile(
         path=f"{settings.shown}/{of.key_of(part)}",
         identity=(-1, int(part.packed_sha256[:15], 16)),  # no file of a disk has a device like that
         size=part.packed_size,
         packed="gzip" if part.pack == "gz" else "zstd",
-        fetch=partial(fetched, settings, of.key_of(part), part),
+        fetch=partial(fetched, settings, of, part, vouching),
     )
 
 
-def fetched(settings: ArchiveSettings, key: str, part: Packed) -> int:
+def fetched(settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vouching) -> int:
     """A descriptor of a copy of an object, which is the caller's.
 
     Raises:
-        ArchiveError: ``missing`` or ``altered``: it is not what its manifest says.
+        ArchiveError: ``missing`` or ``altered``: it is not what its manifest says; ``unvouched``:
+            nobody who is trusted says that it is of the log.
         ObjectStoreError: the store gives no answer.
     """
+    vouching.check(of, part)
+    key = of.key_of(part)
     with tempfile.TemporaryFile() as file:
         with named_by_manifest(key):
             digest = bucket_of(settings).fetch(key, part.version, file, part.packed_size)

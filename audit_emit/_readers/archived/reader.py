@@ -12,12 +12,14 @@ from audit_emit._format.manifest import Manifest, Packed, with_records
 from audit_emit._readers.archived.cutting import before
 from audit_emit._readers.archived.fetching import cold_file, object_file
 from audit_emit._readers.archived.manifests import Cold
+from audit_emit._readers.archived.vouching import Vouching
 from audit_emit._readers.base import MISSING, CheckpointLine, Flaw, Place
 from audit_emit._readers.files.logfiles import BLOCK, CHECKPOINTS, Log, LogFile, in_order
 from audit_emit._readers.files.packing import broken, unpacked
 from audit_emit._readers.files.quarantine import hashed
 from audit_emit._readers.files.reader import FilesReader
 from audit_emit._readers.files.unpacked import damage_raises
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError
 
 
@@ -40,17 +42,26 @@ class ArchivedReader(FilesReader):
         cold: what the archive has of the log.
         hot: what is on the disk of the same log, if anything; this reader takes its place.
         below: records from this number on are read elsewhere; 0: none is.
+        ring: the keys that are given; see ``Vouching``.
 
     Attributes:
         manifests: of the archive; whoever verifies judges them.
         edge: see ``Edge``.
     """
 
-    def __init__(self, cold: Cold, hot: FilesReader | None = None, *, below: int = 0) -> None:
+    def __init__(
+        self,
+        cold: Cold,
+        hot: FilesReader | None = None,
+        *,
+        below: int = 0,
+        ring: KeyRing = KeyRing(),  # noqa: B008 - never changed
+    ) -> None:
+        self._vouching = Vouching(cold.manifests, ring)
         here = hot.log.files if hot is not None else []
         begun = {file.first_seq for file in here}
         away = [
-            cold_file(cold.settings, one)
+            cold_file(cold.settings, one, self._vouching)
             for one in with_records(cold.manifests)
             if one.first_seq not in begun
         ]
@@ -72,6 +83,10 @@ class ArchivedReader(FilesReader):
         """What is read from the archive."""
         self._cold = cold
         self._moved: set[tuple[int, str]] | None = None
+
+    def trust(self, ring: KeyRing) -> None:
+        """See ``Vouching``."""
+        self._vouching.trust(ring)
 
     def _flaws(self) -> Iterator[Flaw]:
         for key, why in self._cold.wrong:
@@ -100,7 +115,8 @@ class ArchivedReader(FilesReader):
 
     def _archived(self) -> Iterator[CheckpointLine]:
         """The archived lines that are about archived records, and the seal at their end."""
-        last = self.manifests[-1].last_seq
+        end = self._last_read()
+        last = end.last_seq if end is not None else 0
         offset, newest = 0, 0
         for number, line in enumerate(self._lines(), 1):
             size = _size_of(line)
@@ -108,27 +124,43 @@ class ArchivedReader(FilesReader):
                 newest = max(newest, size)
                 yield CheckpointLine(Place(CHECKPOINTS, offset, number), line, size=len(line))
             offset += len(line) + 1
-        if newest < last:
-            seal = self.manifests[-1].seal.encode()
+        if end is not None and newest < last:
+            seal = end.seal.encode()
             yield CheckpointLine(Place(CHECKPOINTS, offset, 0), seal, size=len(seal))
+
+    def _last_read(self) -> Manifest | None:
+        """The last part that is read: the seal of another one says nothing of this log."""
+        return next(
+            (
+                one
+                for one in reversed(with_records(self.manifests))
+                if not self._vouching.refused(one, one.object)
+            ),
+            None,
+        )
 
     def _lines(self) -> Iterator[bytes]:
         for one in self.manifests:
-            if one.checkpoints is not None:
+            part = one.checkpoints
+            # Checkpoints that nobody vouches for say nothing of the log.
+            if part is not None and not self._vouching.refused(one, part):
                 lines = Lines()
-                with damage_raises(object_file(self._cold.settings, one, one.checkpoints)):
-                    for data in self._unpacked(one, one.checkpoints):
+                with damage_raises(self._file(one, part)):
+                    for data in self._unpacked(one, part):
                         for block in lines.feed(data):
                             yield from split_lines(block) if isinstance(block, bytes) else ()
 
     def _unpacked(self, of: Manifest, part: Packed) -> Iterator[bytes]:
         """The bytes of an object, no more than its manifest says."""
-        file = object_file(self._cold.settings, of, part)
+        file = self._file(of, part)
         left = part.size
         with file.opened() as descriptor, unpacked(file, descriptor) as stream:
             while left > 0 and (data := stream.read(min(BLOCK, left))):
                 left -= len(data)
                 yield data
+
+    def _file(self, of: Manifest, part: Packed) -> LogFile:
+        return object_file(self._cold.settings, of, part, self._vouching)
 
 
 def highest(manifests: Sequence[Manifest]) -> int:

@@ -15,6 +15,7 @@ from audit_emit._readers.archived.reader import ArchivedReader, Edge, highest
 from audit_emit._readers.base import Block, Bounds, CheckpointLine, Flaw
 from audit_emit._readers.postgres.reader import PostgresReader
 from audit_emit._readers.typed import records_of
+from audit_emit._signing.trusted_keys import KeyRing
 
 
 class ArchivedRows:
@@ -23,6 +24,7 @@ class ArchivedRows:
     Args:
         cold: what the archive has of the chain.
         hot: what the database has of it; closed with this reader.
+        ring: the keys that are given; see ``Vouching``.
 
     Attributes:
         manifests, edge, away: see ``ArchivedReader``.
@@ -31,16 +33,20 @@ class ArchivedRows:
     size = -1
     directory = ""
 
-    def __init__(self, cold: Cold, hot: PostgresReader) -> None:
+    def __init__(self, cold: Cold, hot: PostgresReader, ring: KeyRing) -> None:
         first = hot.bounds().first
         self._hot = hot
         self._begin = first.seq if first is not None else highest(cold.manifests) + 1
-        self._cold = ArchivedReader(cold, below=self._begin)
+        self._cold = ArchivedReader(cold, below=self._begin, ring=ring)
         self.name = f"{hot.name} {self._cold.name}"
         self.whole = hot.whole
         self.manifests = cold.manifests
         self.away = self._cold.away
         self.edge = Edge(first.seq if first is not None else 0, highest(cold.manifests))
+
+    def trust(self, ring: KeyRing) -> None:
+        """See ``Vouching``."""
+        self._cold.trust(ring)
 
     def blocks(self, *, from_seq: int = 0, until: str = "") -> Iterator[Block | Flaw]:
         """See ``LogReader``."""

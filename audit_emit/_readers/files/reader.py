@@ -19,6 +19,7 @@ from audit_emit._readers.base import (
     CUT,
     DAMAGED,
     MISSING,
+    UNREAD,
     Block,
     Bounds,
     CheckpointLine,
@@ -313,8 +314,8 @@ def _damage(error: BaseException, file: LogFile) -> Flaw:
         UnsupportedError: it takes more memory than a reader may take.
     """
     if isinstance(error, ArchiveError):
-        kind = MISSING if error.reason == "missing" else DAMAGED
-        return Flaw(file.name, kind, str(error))
+        kinds = {"missing": MISSING, "unvouched": UNREAD}
+        return Flaw(file.name, kinds.get(error.reason, DAMAGED), str(error))
     refuse_wide(error, file.name)
     cut = isinstance(error, EOFError)
     why = "it is cut off" if cut else type(error).__name__
