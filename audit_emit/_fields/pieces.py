@@ -117,7 +117,7 @@ class Pieces(Notes):
 
     def _charge(self, text: str) -> bool:
         """Count what looking at a text costs: many times as much where it may hold secrets."""
-        if self._redactor.suspicious(text):
+        if self._redactor.suspicious(text, secret_event=self._secret_event):
             self.to_scan -= 3 * len(text) + _SUSPICIOUS
             return True
         self.to_scan -= len(text)

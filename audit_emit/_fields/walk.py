@@ -38,6 +38,7 @@ _END = object()
 # Without a hook, a float near the ends of its range takes 20 µs.
 _decode = Decoder(float_hook=float).decode
 _decode_lines = Decoder(float_hook=float).decode_lines
+CLEAN = True
 _JSON_BEGINS = ("{", "[", "\ufeff", " ", "\t", "\r", "\n")
 
 RESERVED = (
@@ -143,7 +144,9 @@ class Walk(Pieces):
         if kind is not str and kind is not int:
             opened = self._opened(value, kind)
             if type(opened) is Members and (
-                strict or is_looked_into(name, opened.kind, opened.entries)
+                not (opened.entries or opened.total)
+                or strict
+                or is_looked_into(name, opened.kind, opened.entries)
             ):
                 return self._container(value, opened, strict=True)
         if kind is not str or not (
@@ -204,9 +207,11 @@ class Walk(Pieces):
             self._note(f"{length} characters, not looked at")
             return ""
         inner = self._json_in(text) if length <= SCAN else None
-        if inner is not None:
+        if type(inner) is str:
             return self._fit(inner, len(inner))
-        found = self._redactor.scrub_by(text, self._secret_event) if suspicious else None
+        found = None
+        if suspicious and inner is not CLEAN:
+            found = self._redactor.scrub_by(text, self._secret_event)
         if found is not None:
             self._count_redacted(*found.rules)
             # What looks drawn at random is one elsewhere, too; a user's password is the last part.
@@ -218,32 +223,24 @@ class Walk(Pieces):
             text = found.text
         return self._fit(text, length)
 
-    def _json_in(self, text: str) -> str | None:
-        """The text of a JSON text in which something was held back; else ``None``."""
+    def _json_in(self, text: str) -> str | bool | None:
+        """The text of a JSON text in which something was held back; else ``None``.
+
+        ``CLEAN``: it is JSON, all of it was looked at as fields are, and nothing was held back.
+        """
         if text[:1] not in _JSON_BEGINS or self._level >= _MAX_JSON_IN_JSON:
             return None
-        text = text.lstrip("\ufeff \t\r\n")
-        if text[:1] not in ("{", "["):
+        read = _read_json(text.lstrip("\ufeff \t\r\n"))
+        if read is None:
             return None
-        lines = False
-        try:
-            value = _decode(text)
-        except (ValueError, RecursionError) as error:
-            let_through(error)
-            if not (lines := "\n" in text):
-                return None
-            try:
-                value = _decode_lines(text)
-            except (ValueError, RecursionError) as error:
-                let_through(error)
-                return None
+        value, lines = read
         walk = Walk(self._redactor, secret_event=self._secret_event, level=self._level + 1)
         walk.nodes, walk.to_scan = self.nodes + _JSON_NODES, self.to_scan
         plain = walk.run(open_value(value), value)
         self.nodes, self.to_scan = walk.nodes, walk.to_scan
         self.named += walk.named
         if not walk.redacted:
-            return None
+            return CLEAN if not walk.cut and _is_whole(text, value) else None
         self._merge(walk)
         if walk.cut:
             self._note("JSON in a text: cut")
@@ -252,8 +249,11 @@ class Walk(Pieces):
     def _bytes(self, opened: BytesText) -> str:
         for reading in opened.readings():
             suspicious = self._charge(reading)
-            if self._json_in(reading) is not None or (
-                suspicious and self._redactor.scrub(reading, self._secret_event) is not None
+            inner = self._json_in(reading)
+            if type(inner) is str or (
+                suspicious
+                and inner is not CLEAN
+                and self._redactor.scrub(reading, self._secret_event) is not None
             ):
                 return self._hold(opened.data)
         text = opened.base64()
@@ -300,3 +300,30 @@ class Walk(Pieces):
             frame.out.sort(key=encode.to_json)
         if frame.subjects:
             wrap(frame)
+
+
+def _read_json(text: str) -> tuple[Any, bool] | None:
+    """The value of an object or a list, or of several in lines, and whether it is those."""
+    if text[:1] not in ("{", "["):
+        return None
+    try:
+        return _decode(text), False
+    except (ValueError, RecursionError) as error:
+        let_through(error)
+    if "\n" not in text:
+        return None
+    try:
+        return _decode_lines(text), True
+    except (ValueError, RecursionError) as error:
+        let_through(error)
+        return None
+
+
+def _is_whole(text: str, value: object) -> bool:
+    """Whether a JSON text is an object all of which is in its value.
+
+    Of two members of one name only one is. A list alone may be one of a name and its value.
+    """
+    if type(value) is not dict:
+        return False
+    return "\\u0022" not in text and encode.to_json(value).count('"') == text.count('"')

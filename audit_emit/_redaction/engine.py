@@ -27,6 +27,8 @@ _ESCAPED_TAIL = Pattern(r"[%\\&][^\s\"'<>,;]{0,256}")
 _MAX_STRINGS = 64
 """Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
 _MAX_NESTED = 2
+_BY_NAME = frozenset(("assignment", "name-and-value", "cell"))
+"""Rules by the name before a value. Of a member of a dict, the dict says more."""
 _BETWEEN = " \t\r\n,:;"
 
 
@@ -90,31 +92,42 @@ class Engine:
     def _suspicious(self, text: str) -> bool:
         return self.prefilter.suspicious(text) or self.folded.suspicious(text) or _has_digits(text)
 
-    def find(self, text: str, is_secret: Callable[[str], bool]) -> list[Found]:
+    def find(
+        self,
+        text: str,
+        is_secret: Callable[[str], bool],
+        is_member: Callable[[str], bool] | None = None,
+    ) -> list[Found]:
         """The parts of a text that must not be shown, in order, not overlapping.
 
         Args:
             text: at most some KiB; the cost is linear in it.
             is_secret: whether a name is that of a secret, for names with a value (``password=…``).
+            is_member: the same for the members of dicts, where it is another answer.
         """
         is_secret = SecretNames(is_secret)
+        is_member = is_secret if is_member is None else SecretNames(is_member)
         undone = list(readings(text))
         if undone and len(text) > _MAX_OF_EACH_READING:
-            return self._in_long(text, undone[-1], is_secret)
+            return self._in_long(text, undone[-1], is_secret, is_member)
         found = list(self._find(text, is_secret))
-        containers = structures.parse(text)
-        found += self._in_structures(text, containers, is_secret)
         for steps in undone:
             for start, end, rule in self._find(steps[-1].text, is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
-        if undone and not containers:
+        judged = structures.Judged(text, is_member)
+        if judged.shown:
+            found = [one for one in found if one.rule not in _BY_NAME or not judged.settles(one)]
+        found += self._in_structures(judged, is_secret)
+        if undone and not judged.containers:
             steps = undone[-1]
-            said = steps[-1].text
-            for start, end, rule in self._in_structures(said, structures.parse(said), is_secret):
+            inner = structures.Judged(steps[-1].text, is_member)
+            for start, end, rule in self._in_structures(inner, is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
 
-    def _in_long(self, text: str, steps: list[Reading], is_secret: SecretNames) -> list[Found]:
+    def _in_long(
+        self, text: str, steps: list[Reading], is_secret: SecretNames, is_member: SecretNames
+    ) -> list[Found]:
         """The same of a long text with escapes: only what it says at last is looked at.
 
         A value in it may end at an escaped space or sign, so what follows there is held back, too.
@@ -127,7 +140,7 @@ class Engine:
         said = steps[-1].text
         for one in (
             *self._find(said, is_secret),
-            *self._in_structures(said, structures.parse(said), is_secret),
+            *self._in_structures(structures.Judged(said, is_member), is_secret),
         ):
             start, end = _placed(steps, one[:2])
             further = _ESCAPED_TAIL.match(text, end)
@@ -146,17 +159,14 @@ class Engine:
             yield Found(last, len(text), "sentence")
 
     def _in_structures(
-        self,
-        text: str,
-        containers: list[structures.Container],
-        is_secret: SecretNames,
-        depth: int = 0,
+        self, judged: structures.Judged, is_secret: SecretNames, depth: int = 0
     ) -> Iterator[Found]:
         """What is secret in the dicts and lists of a text, and in each of their strings."""
-        for start, end in structures.in_structures(containers, text, is_secret):
+        text = judged.text
+        for start, end in judged.held:
             yield Found(start, end, "structure")
         count = 0
-        for start, end in structures.strings(containers):
+        for start, end in structures.strings(judged.containers):
             steps = quoted(text[start:end])
             said = steps[-1].text
             if not self._suspicious(said):
@@ -167,7 +177,10 @@ class Engine:
                 return
             inner = list(self._find(said, is_secret))
             if depth < _MAX_NESTED:
-                inner += self._in_structures(said, structures.parse(said), is_secret, depth + 1)
+                within = structures.Judged(said, judged.is_secret)
+                if within.shown:
+                    inner = [o for o in inner if o.rule not in _BY_NAME or not within.settles(o)]
+                inner += self._in_structures(within, is_secret, depth + 1)
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)

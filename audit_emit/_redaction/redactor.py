@@ -249,10 +249,13 @@ class Redactor:
         """
         if len(text) > SCAN + OVERLAP:
             text = text[: SCAN + OVERLAP]
-        if not self.engine.suspicious(text):
+        if not self.suspicious(text, secret_event=secret_event):
             return None
-        is_secret = self._is_secret_in_event if secret_event else self.is_secret_key
-        found = [one for one in self.engine.find(text, is_secret) if one.start < SCAN]
+        if secret_event:
+            every = self.engine.find(text, self._is_secret_in_event, self._is_secret_member)
+        else:
+            every = self.engine.find(text, self.is_secret_key)
+        found = [one for one in every if one.start < SCAN]
         if not found:
             return None
         spans = [one[:2] for one in found]
@@ -267,11 +270,16 @@ class Redactor:
         rules = list(dict.fromkeys(one.rule for one in found))
         return Scrubbed("".join(parts), rules, [text[start:end] for start, end in spans])
 
+    def _is_secret_member(self, key: str) -> bool:
+        return self.is_secret_key(key, secret_event=True)
+
     def _is_secret_in_event(self, key: str) -> bool:
         return self.is_secret_key(key) or fold(key) in VALUES
 
-    def suspicious(self, text: str) -> bool:
+    def suspicious(self, text: str, *, secret_event: bool = False) -> bool:
         """Whether ``scrub`` has to look: False only when it would find nothing."""
+        if secret_event and text[:1] in ("{", "["):
+            return True  # what is secret there may have any name
         return self.engine.suspicious(text)
 
 

@@ -88,6 +88,8 @@ def test_in_an_event_about_a_secret_it_is_held_back_whatever_its_field_is_called
     event: str,
 ) -> None:
     assert [name for name in VALUE_NAMES if SECRET in shown({name: SECRET + "-xyzzy"}, event)] == []
+    printed = [{"x": repr({name: SECRET + "-xyzzy"})} for name in VALUE_NAMES]
+    assert [fields for fields in printed if SECRET in shown(fields, event)] == []
     assert shown({"value": "blue"}, "colour.set") == '{"value": "blue"}'
 
 

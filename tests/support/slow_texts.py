@@ -34,6 +34,9 @@ BETWEEN = [
 ]
 
 SLOW_ONCE = [
+    "/magic" + "(" * 200,
+    "('a',",
+    '[{"token":true},',
     "netloc='",
     "cred:00!\uff1a",
     "token like $1 s.SG..",

@@ -71,6 +71,8 @@ MOST_NAMES = 640
 for every 13 characters of the longest text."""
 _LONGER = 1024
 """More characters than a reference has."""
+_LITERAL = Pattern(r"(?:true|false|null|True|False|None|[0-9]{1,18})(?=\s{0,4}[,}\])])")
+"""A member of a dict that is no text."""
 _WHOLE_LINE = ("cookie", "authorization")
 _PHRASE = Pattern(
     rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}[\"']?[=:]){_BARE_TEXT}){{0,32}}"
@@ -129,6 +131,11 @@ class Extents:
         if held := PLACEHOLDER.match(text, start):
             return held.end()
         if name.endswith(_WHOLE_LINE):
+            if before in ("'", '"'):
+                if literal := _LITERAL.match(text, start):
+                    return literal.end()
+                if text[start : start + 1] in ("{", "["):
+                    return self._bracket_end(start)
             end = self._line_end(start)
             quote = text.find(before, start, end) if before in ("'", '"') else -1
             return quote if quote >= 0 else end

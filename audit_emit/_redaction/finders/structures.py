@@ -7,16 +7,22 @@ texts of their own: ``{"note": "first line\npassword: x"}``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from audit_emit._redaction.finders.extent import PLACEHOLDER, Span, closing_quote
 from audit_emit._redaction.finders.prose import is_plain_number, is_plain_value
-from audit_emit._redaction.names import fold
+from audit_emit._redaction.names import (
+    depends_on_value,
+    fold,
+    is_described,
+    is_secret_value,
+)
 from audit_emit._redaction.siblings import Siblings, find_siblings, is_looked_into
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["Container", "in_structures", "parse", "strings"]
+__all__ = ["Container", "Judged", "parse", "strings"]
 
 IsSecret = Callable[[str], bool]
 
@@ -36,6 +42,16 @@ _TOKEN = Pattern(
     r"|[^\s{}\[\](),:=\"'\\]+"
 )
 _NUMBER = Pattern(r"-?[0-9]{1,18}")
+_LITERALS: dict[str, bool | None] = {
+    "true": True,
+    "True": True,
+    "false": False,
+    "False": False,
+    "null": None,
+    "None": None,
+}
+_FRACTION = Pattern(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+\-]?[0-9]{1,3})?")
+_CLOSED_BY = {"{": "}", "[": "]", "(": ")"}
 _WORD = Pattern(r"[A-Za-z_][\w.\-]{0,63}")
 _NOT_A_WORD = Pattern(r"[\s=:;,|<>(\\%&]|[^\x00-\x7f]")
 
@@ -49,9 +65,21 @@ class Container:
         kind: ``dict``, ``list`` or ``tuple``, known when it is closed.
         entries: pairs of a name and a value, or values; what is not quoted is a number, or None.
         parts: for each entry where its value stands, and the container that it is.
+        whole: whether it is written as JSON or Python has it, with nothing else in it.
     """
 
-    __slots__ = ("_key", "_last", "bracket", "end", "entries", "kind", "parts", "quotes", "start")
+    __slots__ = (
+        "_key",
+        "_last",
+        "bracket",
+        "end",
+        "entries",
+        "kind",
+        "parts",
+        "quotes",
+        "start",
+        "whole",
+    )
 
     def __init__(self, bracket: str, start: int) -> None:
         self.bracket = bracket
@@ -63,6 +91,7 @@ class Container:
         self.entries: list[Any] = []
         self.parts: list[tuple[Span, Container | None]] = []
         self.quotes = False
+        self.whole = False
 
     @property
     def plain(self) -> Any:
@@ -129,13 +158,15 @@ def parse(text: str) -> list[Container]:
 def _container(text: str, at: int, count: int) -> tuple[Container, int]:
     stack: list[Container] = []
     outermost: Container | None = None
+    form = _Form()
     while count < _MAX_TOKENS:
         match = _TOKEN.search(text, at)
         if match is None:
             break
         count += 1
-        at = match.end()
         slashes, quote, opening, closed, sign, comma = match.groups()
+        form.next(text[at : match.start()], match, stack[-1].bracket if stack else "")
+        at = match.end()
         if opening:
             container = Container(opening, match.start())
             if outermost is None:
@@ -146,9 +177,9 @@ def _container(text: str, at: int, count: int) -> tuple[Container, int]:
         if quote:
             at = closing_quote(text, at, slashes, quote)
             top.add(text[match.end() : at], (match.end(), at), None)
+            form.holds = form.holds and at < len(text)
             at = min(at + len(slashes) + 1, len(text))
-            for container in stack:
-                container.quotes = True
+            _mark_quoted(stack)
         elif closed:
             _close(stack, at)
             if not stack:
@@ -159,10 +190,58 @@ def _container(text: str, at: int, count: int) -> tuple[Container, int]:
             top.flush()
         else:
             top.add(_bare(match.group(), top), match.span(), None, match.group())
+    assert outermost is not None  # noqa: S101 - ``at`` is that of a bracket
+    outermost.whole = form.holds and not stack
     while stack:
         _close(stack, len(text) if count < _MAX_TOKENS else at)
-    assert outermost is not None  # noqa: S101 - ``at`` is that of a bracket
     return outermost, count
+
+
+class _Form:
+    """Whether what was read of a structure is as JSON, or Python, writes it.
+
+    Attributes:
+        holds: the answer up to now.
+    """
+
+    __slots__ = ("_last", "holds")
+
+    def __init__(self) -> None:
+        self._last = ","
+        self.holds = True
+
+    def next(self, between: str, match: re.Match[str], bracket: str) -> None:
+        """Another token.
+
+        Args:
+            between: what is between the last one and this one.
+            match: of the token.
+            bracket: that of the container that it is in.
+        """
+        if not self.holds:
+            return
+        _, quote, opening, closed, sign, comma = match.groups()
+        if sign or comma:
+            self.holds = self._last == "value" and sign in (None, ":", "=>")
+            self._last = sign or comma
+        elif closed:
+            self.holds = self._last != ":" and _CLOSED_BY.get(bracket) == closed
+            self._last = "value"
+        else:
+            self.holds = self._last != "value" and (
+                bool(quote or opening)
+                or match.group() in _LITERALS
+                or _FRACTION.fullmatch(match.group()) is not None
+            )
+            self._last = "," if opening else "value"
+        self.holds = self.holds and not between.strip(" \t\r\n")
+
+
+def _mark_quoted(stack: list[Container]) -> None:
+    for container in reversed(stack):
+        if container.quotes:
+            break
+        container.quotes = True
 
 
 def _close(stack: list[Container], end: int) -> None:
@@ -172,31 +251,70 @@ def _close(stack: list[Container], end: int) -> None:
         stack[-1].add(container.plain, (container.start, end), container)
 
 
-def _bare(word: str, container: Container) -> int | str | None:
+def _bare(word: str, container: Container) -> int | str | bool | None:
     """A value without quotes: a number; a word in a list, which may be the name of a column."""
     if _NUMBER.fullmatch(word):
         return int(word)
+    if word in _LITERALS:
+        return _LITERALS[word]
     return word if container.bracket == "[" and _WORD.fullmatch(word) else None
 
 
-def in_structures(containers: list[Container], text: str, is_secret: IsSecret) -> Iterator[Span]:
-    """What is secret in some containers of a text by its place."""
+class Judged:
+    """What is secret in the containers of a text by its place, decided as in fields.
 
-    def names_secret(value: object) -> bool:
-        return type(value) is str and len(value) <= _MAX_NAME and is_secret(value)
+    Args:
+        text: the text.
+        is_secret: whether a member of a name is held back.
 
-    for outermost in containers:
-        stack = [(outermost, _siblings(outermost, names_secret, None))]
+    Attributes:
+        containers: the outermost ones.
+        held: where what is secret stands.
+        shown: where members begin of what is written as JSON or Python has it, and where their
+            container ends: what is said of them is said here.
+    """
+
+    __slots__ = ("containers", "held", "is_secret", "shown", "text")
+
+    def __init__(self, text: str, is_secret: IsSecret) -> None:
+        self.text = text
+        self.is_secret = is_secret
+        self.held: list[Span] = []
+        self.shown: dict[int, int] = {}
+        self.containers: list[Container] = parse(text)
+        for outermost in self.containers:
+            self._judge(outermost)
+
+    def settles(self, found: tuple[int, int, str]) -> bool:
+        """Whether a span is that of a member that is shown, and of what is behind it there."""
+        return found[1] <= self.shown.get(found[0], 0)
+
+    def _names_secret(self, value: object) -> bool:
+        return type(value) is str and len(value) <= _MAX_NAME and self.is_secret(value)
+
+    def _judge(self, outermost: Container) -> None:
+        siblings = _siblings(outermost, self._names_secret, None)
+        stack = [(outermost, siblings, False)]
         while stack:
-            container, siblings = stack.pop()
+            container, siblings, strict = stack.pop()
+            is_dict = container.kind == "dict"
             for at, (span, child) in enumerate(container.parts):
-                if _is_held(container, siblings, at, is_secret):
-                    if not PLACEHOLDER.fullmatch(text, *span):
-                        yield span
-                elif child is not None and len(stack) < _MAX_DEPTH:
-                    if container.kind == "dict":
-                        siblings.label = container.entries[at][0]
-                    stack.append((child, _siblings(child, names_secret, siblings)))
+                if _is_held(container, siblings, at, self.is_secret, strict=strict):
+                    if not PLACEHOLDER.fullmatch(self.text, *span):
+                        self.held.append(span)
+                    continue
+                if outermost.whole and (is_dict or container is not outermost):
+                    self.shown[span[0]] = outermost.end
+                    if child is None and self.text[span[0] - 1] in "\"'":
+                        self.shown[span[0] - 1] = outermost.end
+                if child is not None and len(stack) < _MAX_DEPTH:
+                    name = container.entries[at][0] if is_dict else ""
+                    if is_dict:
+                        siblings.label = name
+                    inner = _siblings(child, self._names_secret, siblings)
+                    stack.append((child, inner, strict or (is_dict and self.is_secret(name))))
+                elif child is not None:
+                    self.shown.pop(span[0], None)
 
 
 def _siblings(container: Container, names_secret: Any, above: Siblings | None) -> Siblings:
@@ -213,23 +331,31 @@ def _siblings(container: Container, names_secret: Any, above: Siblings | None) -
     return siblings
 
 
-def _is_held(container: Container, siblings: Siblings, at: int, is_secret: IsSecret) -> bool:
+def _is_held(
+    container: Container, siblings: Siblings, at: int, is_secret: IsSecret, *, strict: bool
+) -> bool:
     """Whether an entry is secret because of the others, or of its name."""
+    child = container.parts[at][1]
     if container.kind != "dict":
+        if strict and child is None:
+            return not _is_nothing(container.entries[at])
         return at in siblings.by_place and not (
             _is_nothing(container.entries[at]) or _is_option(container.entries, at)
         )
     name, value = container.entries[at]
-    if _is_nothing(value):
+    if _is_nothing(value) or (child is not None and not child.entries):
         return False
     if fold(name) in siblings.by_name:
         return True
-    if not is_secret(name) or (type(value) is str and is_plain_value(name, value)):
+    if type(value) is str and depends_on_value(name) and is_secret_value(name, value):
+        return True
+    if not (is_secret(name) or (strict and child is None and not is_described(name))):
+        return False
+    if type(value) is str and is_plain_value(name, value):
         return False
     if type(value) is int and is_plain_number(name, value):
         return False
-    child = container.parts[at][1]
-    return child is None or not is_looked_into(name, child.kind, child.entries)
+    return child is None or not (strict or is_looked_into(name, child.kind, child.entries))
 
 
 def _is_option(words: list[Any], at: int) -> bool:
@@ -241,7 +367,11 @@ def _is_option(words: list[Any], at: int) -> bool:
 
 
 def _is_nothing(value: object) -> bool:
-    return value is None or value == "" or (type(value) is int and value in (0, 1))
+    return value is None or value == "" or value is True or value is False or _is_bit(value)
+
+
+def _is_bit(value: object) -> bool:
+    return type(value) is int and value in (0, 1)
 
 
 def strings(containers: list[Container]) -> Iterator[Span]:

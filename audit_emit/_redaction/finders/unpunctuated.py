@@ -123,9 +123,11 @@ def _is_given(before: str) -> bool:
 
 _STOPS = ".,;:!?"
 _CODE = Pattern(
-    r"(?:[?&#]|(?<![^\s\"'(])(?=[^\s\"']{0,512}grant_type=)|(?<=grant_type=authorization_code&))"
-    r"(?:code|auth_code|authuser_code|ticket|state_token)=([A-Za-z0-9_\-.~%/+]{8,512})"
+    r"(?:[?&#]|(?<![^\s\"'(])(?P<first>))"
+    r"(?:code|auth_code|authuser_code|ticket|state_token)=(?P<value>[A-Za-z0-9_\-.~%/+]{8,512})"
 )
+_GRANT = "grant_type="
+_MAX_FORM = 512
 _KEY = Pattern(r"[?&](?:key|k|s|p)=([A-Za-z0-9_\-]{16,128})(?![^&#\s\"'])")
 _LINK = Pattern(
     r"/(?:reset|reset[_\-]password|password[_\-]reset|verify|confirm|activate|invite|invitation|magic"
@@ -138,9 +140,17 @@ _ALL_DIGITS = Pattern(r"[0-9]+\Z")
 def callbacks(text: str) -> Iterator[Span]:
     """What a URL is good for: the code of OAuth (RFC 6749 section 4.1.2), a key, a link by mail."""
     for match in _CODE.finditer(text):
-        if not _ALL_DIGITS.match(match.group(1)):
-            yield from unless_redacted(text, *match.span(1))
+        if match.group("first") is not None and not _asks_for_token(text, match.start()):
+            continue
+        if not _ALL_DIGITS.match(match.group("value")):
+            yield from unless_redacted(text, *match.span("value"))
     for pattern in (_KEY, _LINK):
         for match in pattern.finditer(text):
             if is_secret_value("url_key", match.group(1)):
                 yield from unless_redacted(text, *match.span(1))
+
+
+def _asks_for_token(text: str, start: int) -> bool:
+    """Whether a form that begins with a code has a ``grant_type`` in it."""
+    at = text.find(_GRANT, start, start + _MAX_FORM)
+    return at >= 0 and not any(char.isspace() or char in "\"'" for char in text[start:at])
