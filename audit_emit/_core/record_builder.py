@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from audit_emit._core.identity import identities
+from audit_emit._core.identity import identities, usual
 from audit_emit._core.misuse import Misuse
 from audit_emit._core.processors import Processing
 from audit_emit._fields.fitting import LONGEST, fitted
@@ -70,6 +70,7 @@ class RecordBuilder:
         )
         plain = self.normaliser.plain
         self._encode_plain = plain.encode_plain
+        self._at_once = plain.encode_plain  # looks at a whole context, where there is one
         self._names = plain.known.names
         self._processors = settings.processors
         self._counters = counters
@@ -182,14 +183,15 @@ class RecordBuilder:
 
     def _wire(self, ctx: AuditContext) -> tuple[RecordBuilder, str, str]:
         """The encoded context, kept on it: the same for a whole request."""
-        given = {
-            "workspace_id": ctx.workspace_id,
-            "user_id": ctx.user_id,
-            "actor_kind": ctx.actor_kind,
-            "correlation_id": ctx.correlation_id,
-            "trace_id": ctx.trace_id,
-            "span_id": ctx.span_id,
-        }
+        made = self._at_once and usual(self._at_once, ctx)
+        before, trace = made or self._one_by_one(ctx)
+        wire = (self, before, self._closing + trace)
+        object.__setattr__(ctx, "wire", wire)
+        return wire
+
+    def _one_by_one(self, ctx: AuditContext) -> tuple[str, str]:
+        """See ``usual``; of any context."""
+        given = ctx.as_dict()
         ids = self._ids(given)
         for name, shown in ids.items() if ids is not given else ():
             one = given[name]
@@ -200,10 +202,7 @@ class RecordBuilder:
         before = text(ids["workspace_id"]) + record.context_part(
             ids["user_id"], kind, ids["correlation_id"]
         )
-        trace = record.trace_members(ids["trace_id"], ids["span_id"])
-        wire = (self, before, self._closing + trace)
-        object.__setattr__(ctx, "wire", wire)
-        return wire
+        return before, record.trace_members(ids["trace_id"], ids["span_id"])
 
     def _ids(self, given: dict[str, Any]) -> dict[str, str]:
         return identities(self.normaliser, given)

@@ -65,6 +65,7 @@ class SealingBuilder(RecordBuilder):
         super().__init__(settings, counters, misuse, tell, observer)
         self.keys: Keys = Keys(opened_store(settings.subject_keys or ""), tell)
         self._clock = clock
+        self._at_once = None  # who acts is a person, too, and is looked at by itself (``_ids``)
         self._actors = settings.subject_actors
         self._marker = (
             Marker(settings.schemas, counters, tell, observer) if settings.schemas else None

@@ -91,6 +91,7 @@ class VerifiedContext(LiveContext):
         known = filled[1] if filled is not None and filled[0] is stated else None
         if known is not None and not isinstance(known, AnonymousContext):
             return known
+        user_id = None
         try:
             for find in self._finders:
                 user_id = find()
@@ -128,6 +129,10 @@ class VerifiedContext(LiveContext):
         # Side by side and not one within the other: a request that calls an inner application for
         # each of a thousand parts would have more of them than Python lets call one another.
         self._finders.append(find)
+
+    def let_go(self) -> None:
+        """Look nobody up any more: the request is over, and what it had may be used again."""
+        self._finders = []
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""

@@ -101,15 +101,17 @@ class AuditMiddleware:
         audit = RequestAudit(self._options, self._emitter, exchange, scope, find_user)
         connection = _AuditedConnection(scope, audit, receive, send, self._response_header)
         entered = audit.enter()
+        ended = False
         try:
             await self.app(scope, connection.receive, connection.send)
             connection.end(None)
+            ended = True
         except BaseException as error:
             connection.end(error)
             raise
         finally:
             audit.leave(entered)
-            audit.release()
+            audit.release(ended=ended)
 
 
 class _AuditedConnection:

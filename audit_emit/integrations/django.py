@@ -145,7 +145,7 @@ class AuditMiddleware:
         exchange.sent = 0 if exchange.method == "HEAD" else len(response.content)
         exchange.complete = True
         audit.finish()
-        audit.release()
+        audit.release(ended=True)
         return response
 
 
@@ -157,7 +157,7 @@ def _fail(audit: RequestAudit, request: Any, error: BaseException, *, is_outer: 
         audit.exchange.status = 500
     audit.exchange.sent = None
     audit.finish(error)
-    audit.release()
+    audit.release(ended=False)
 
 
 class _Stream:
@@ -183,7 +183,7 @@ class _Stream:
     def _close(self) -> None:
         self._audit.exchange.ended = self._audit.exchange.ended or perf_counter()
         self._audit.finish()
-        self._audit.release()
+        self._audit.release(ended=self._audit.exchange.complete)
 
     def _each(self, body: Iterable[bytes]) -> Iterator[bytes]:
         steps = iter(body)

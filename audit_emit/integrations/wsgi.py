@@ -118,7 +118,7 @@ class AuditedApp:
             return _SizedBody(answer, body) if hasattr(body, "__len__") else _Body(answer, body)
         except BaseException as error:
             answer.end(error)
-            audit.release()
+            audit.release(ended=False)
             raise
         finally:
             audit.leave(entered)
@@ -212,7 +212,7 @@ class _Answer:
         """Finish when the server closes the response; what is incomplete now was aborted."""
         self.end_if_whole()
         self.end(None)
-        self.audit.release()
+        self.audit.release(ended=self._exchange.error is None)
 
     def _looked_at(self, headers: Headers) -> Headers:
         """The headers with the request id, unless the application has set one, and the receipt."""

@@ -432,15 +432,20 @@ def test_a_secret_across_the_end_of_an_identity_is_held_back() -> None:
     assert CANARY not in str(record(composer(), AuditContext(correlation_id=url), "a.b"))
 
 
-def test_identities_that_are_looked_at_in_one_call_are_those_of_a_look_at_each() -> None:
+def test_a_context_that_is_looked_at_in_one_call_is_that_of_a_look_at_each() -> None:
     at_once, each = composer(), composer()
-    each.normaliser.plain.encode_plain = None
+    each._at_once = each._encode_plain = each.normaliser.plain.encode_plain = None
     parts = "eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "c2lnbmF0dXJlLW9mLXRoZS10ZXN0cw"
     jwt = ".".join(parts)
-    given = ["", "u-17", "a" * 32, "4111111111111111", "of 4111 1111 1111 1111", jwt, "x" * 300]
-    given += ["ann@example.com", "password=" + CANARY, "Zürich \u202e", "\x1b[31m", "\ud800"]
-    for one in given:
-        ids = AuditContext(user_id=one, correlation_id="019ed0b1-7c00-7000-8000-000000000001")
-        shown = at_once._ids(ids.as_dict())
-        assert shown == each._ids(ids.as_dict())
-        assert CANARY not in shown["user_id"]
+    given: list[Any] = ["", "u-17", "a" * 32, "4111111111111111", "of 4111 1111 1111 1111", jwt]
+    given += ["x" * 300, "ann@example.com", "password=" + CANARY, "Zürich \u202e", "\x1b[31m"]
+    given += ["\ud800", 17, None, 'a"b\\c']
+    traces = ("", ""), ("a" * 32, "b" * 16), ("a" * 32, ""), ("", "b" * 16), ("0" * 32, "z"), (1, 2)
+    kinds = "user", "anonymous", "", "robot", "No Kind", 7
+    some: list[tuple[Any, Any, Any]] = [(one, "user", ("", "")) for one in given]
+    some += [("u", kind, ("", "")) for kind in kinds] + [("u", "user", both) for both in traces]
+    for user, kind, (trace, span) in some:
+        ids = "acme", user, kind, "019ed0b1-7c00-7000-8000-000000000001", trace, span
+        shown = at_once.compose(AuditContext(*ids), "a.b", {})
+        assert shown == each.compose(AuditContext(*ids), "a.b", {}), ids
+        assert CANARY not in str(shown)

@@ -7,11 +7,13 @@ import io
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from support.requirements import package
 
+from audit_emit.context import current_context
 from audit_emit.integrations.asgi import AuditMiddleware as AsgiMiddleware
 from audit_emit.integrations.wsgi import AuditMiddleware as WsgiMiddleware
 
@@ -92,6 +94,19 @@ def test_after_a_request(serve: Callable[..., None], middleware: Any, app: Any) 
             assert app in {never, never_wsgi}
 
     assert is_free_after(work)
+
+
+def test_after_a_request_whose_context_a_timer_of_the_server_keeps() -> None:
+    kept = []
+
+    async def serve(scope: Any, receive: Any, _send: Any) -> None:
+        async def send(_: Any) -> None:
+            kept.append(copy_context())
+
+        await AsgiMiddleware(hello)(scope, receive, send)
+
+    assert is_free_after(lambda scope: asgi(serve, scope))
+    assert kept[-1].run(current_context).correlation_id
 
 
 def test_after_a_request_to_a_mounted_application() -> None:
