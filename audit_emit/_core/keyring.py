@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +9,7 @@ from time import monotonic
 
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
-from audit_emit._subjects.sealed import NONCE_BYTES, SubjectKey
+from audit_emit._subjects.sealed import SubjectKey
 from audit_emit._subjects.store import KeyStore
 from audit_emit.errors import KeyStoreError
 
@@ -29,7 +28,6 @@ and is read by nobody."""
 _MAX_KEYS = 4096
 _LONGEST = 1024
 """Characters of an id that is remembered: somebody may choose his own."""
-_NONCES = 256
 _ERASED = "erased"
 
 
@@ -42,6 +40,7 @@ class Keys:
 
     Attributes:
         cached: by the id of the person.
+        nonces: drawn before, for values that are sealed; of this process alone.
         parents: those that the parent of this process had, for an event that was under way.
         current: another object after every change of the store.
         fault: why there was no key last, as one word; ``None`` while there is one.
@@ -62,7 +61,7 @@ class Keys:
         self.parents: dict[str, SubjectKey] = {}
         self.current: object = object()
         self._erased: set[str] = set()
-        self._nonces: list[bytes] = []
+        self.nonces: list[bytes] = []
         self._late: threading.Thread | None = None
 
     def epoch(self) -> object:
@@ -77,20 +76,6 @@ class Keys:
             if self.store.has_changed():
                 self.forget()
         return self.current
-
-    def nonce(self) -> bytes:
-        """One that nobody had before: of this process alone, and given once."""
-        # A signal handler may fork anywhere in here: what is drawn before belongs to this list, and
-        # the child has another one.
-        nonces = self._nonces
-        try:
-            return nonces.pop()
-        except IndexError:
-            drawn = os.urandom(NONCE_BYTES * _NONCES)
-            nonces += [
-                drawn[at : at + NONCE_BYTES] for at in range(NONCE_BYTES, len(drawn), NONCE_BYTES)
-            ]
-            return drawn[:NONCE_BYTES]
 
     def waited(self) -> float:
         """Seconds that the event of this thread has waited for keys."""

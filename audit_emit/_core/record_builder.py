@@ -124,7 +124,7 @@ class RecordBuilder:
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
         if type(event_type) is not str and isinstance(event_type, str):
-            event_type = _as_text(event_type)
+            event_type = as_text(event_type)
         # Only exact strings get there, so no other object can ever be equal to a key.
         kind = self.kinds.get(event_type) if type(event_type) is str else None
         if kind is None:
@@ -149,7 +149,7 @@ class RecordBuilder:
         """Whether a record can be of this type."""
         if not isinstance(event_type, str):
             return False
-        given = _as_text(event_type)
+        given = as_text(event_type)
         return record.valid_type(given) and self.redactor.scrub(given) is None
 
     def own(
@@ -297,6 +297,6 @@ def _joined(before: Normalised, done: Normalised, told: dict[str, Any]) -> Norma
     )
 
 
-def _as_text(event_type: str) -> str:
+def as_text(event_type: str) -> str:
     """A string of any kind as a plain one: a StrEnum is its value, and its methods are foreign."""
     return str.__getitem__(event_type, slice(0, record.TYPE_LIMIT + 1))

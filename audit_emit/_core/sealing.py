@@ -15,7 +15,7 @@ import msgspec
 from audit_emit._core.keyring import Keys
 from audit_emit._core.marking import Marker
 from audit_emit._core.misuse import Misuse
-from audit_emit._core.record_builder import BEFORE_ID, RecordBuilder
+from audit_emit._core.record_builder import BEFORE_ID, RecordBuilder, as_text
 from audit_emit._fields.persons import has_subject, only_of, unwrapped_below
 from audit_emit._fields.subject import WITHHELD, Subject
 from audit_emit._format import record
@@ -36,11 +36,12 @@ __all__ = ["SealingBuilder"]
 NOT_PERSONS = frozenset(("service", "cron"))
 """Kinds of actors whose ``user_id`` is written as it is."""
 
+_ONE = 5
+"""Pieces of fields in which one value is sealed, and none held back."""
 _HALF = "\\ud"
 """How a lone surrogate begins in the JSON of fields, which msgspec does not read again."""
 _NO_VALUE = f'"{WITHHELD}"'
 _NO_ACTOR = f',"user_id":{_NO_VALUE},'
-_encode = msgspec.json.Encoder().encode
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -106,27 +107,72 @@ class SealingBuilder(RecordBuilder):
         if wire is None or wire[0] is not self or wire[3] is not epoch:
             wire = self._wire(ctx)
         kind = self.kinds.get(event_type) if type(event_type) is str else None
+        if kind is None and self.takes(event_type):
+            event_type = as_text(event_type)
+            kind = self._kind(event_type)
         if kind is None or type(fields) is not dict or self._processors:
             return self._composed(ctx, event_type, fields)
+        if self._encode_plain is None:
+            return self._interpreted(ctx, event_type, fields, kind)
+        # As in ``RecordBuilder.compose``: one call in C.
+        pieces: Any = self._encode_plain(fields, self._names[kind[1]], None)
+        if pieces is False:
+            pieces = self.normaliser.plain.asked(fields, kind[1])
+        # The usual case: one value is sealed, and none held back.
+        if type(pieces) is list and len(pieces) == _ONE and self._marker is None:
+            before, one, plain, name, after = pieces
+            person = one.subject if type(one) is Subject else None
+            key = self.keys.cached.get(person) if type(person) is str else None
+            if key is not None:
+                new_id = self._clock.new_id()
+                pointer = f"/{name}" if name.isidentifier() else pointer_to(name)
+                sealed = key.seal(plain.encode(), new_id, pointer, self.keys.nonces)
+                part = f'{kind[0]}{wire[1]}{before}"{sealed}"{after}{BEFORE_ID}'
+                return (part, new_id), wire[2]
+        return self._in_pieces(ctx, event_type, fields, kind, pieces)
+
+    def _in_pieces(
+        self, ctx: AuditContext, event_type: str, fields: Any, kind: tuple[str, bool], pieces: Any
+    ) -> tuple[Part, str]:
+        """The record of what ``encode_plain`` has made (see ``fill``)."""
+        pieces = self.normaliser.pieces(pieces, fields, kind[1])
+        if pieces is None:
+            return self._full(ctx, event_type, fields, {})
+        if self._marker is not None:
+            _mark(self._marker, event_type, pieces)
+        new_id, body, at = "", pieces[0], 1
+        while at < len(pieces):
+            one = pieces[at]
+            if type(one) is Subject:
+                new_id = new_id or self._clock.new_id()
+                _, plain, name, after = pieces[at : at + 4]
+                sealed = self._sealed(one.subject, plain.encode(), new_id, pointer_to(name))
+                body = f"{body}{sealed}{after}"
+                at += 4
+            else:
+                body = f"{body}{one}{pieces[at + 1]}"
+                at += 2
+        wire: Any = ctx.wire
+        part = f"{kind[0]}{wire[1]}{body}{BEFORE_ID}"
+        return (part, new_id) if new_id else part, wire[2]
+
+    def _interpreted(
+        self, ctx: AuditContext, event_type: str, fields: dict[Any, Any], kind: tuple[str, bool]
+    ) -> tuple[Part, str]:
+        """The same where there is no compiled part."""
         plain = fields.copy()
-        found = [(name, one) for name, one in plain.items() if type(one) is Subject]
+        found = {name: one for name, one in plain.items() if type(one) is Subject}
         if not found:
             return self._composed(ctx, event_type, fields)
-        for name, one in found:
-            plain[name] = one.value
-        # As in ``RecordBuilder.compose``: one call in C, where there is one.
-        made = self._encode_plain and self._encode_plain(plain, self._names[kind[1]], None)
-        body = made if type(made) is str else self.normaliser.fast(plain, kind[1])
+        plain.update((name, one.value) for name, one in found.items())
+        body = self.normaliser.fast(plain, kind[1])
         if body is None or _HALF in body:
             return self._full(ctx, event_type, fields, {})
         if self._marker is not None:
-            body = self._marker.body(event_type, body, dict(found))
+            body = self._marker.body(event_type, body, found)
         new_id = self._clock.new_id()
-        if len(found) == 1:
-            name, one = found[0]
-            body = self._one_sealed(body, name, one, new_id)
-        else:
-            body = self._all_sealed(body, dict(found), new_id)
+        body = self._all_sealed(body, found, new_id)
+        wire: Any = ctx.wire
         return (f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", new_id), wire[2]
 
     def _composed(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
@@ -135,21 +181,6 @@ class SealingBuilder(RecordBuilder):
         if self._marker is not None and type(part) is str:
             part = self._marker.part(event_type, part)
         return part, closing
-
-    def _one_sealed(self, body: str, name: Any, one: Subject, new_id: str) -> str:
-        """The fields with one of them sealed, in the usual case: nothing else has its name."""
-        member = f'"{name}":'
-        at = body.find(member)
-        value, begin = one.value, at + len(member)
-        text = f'"{value}"' if type(value) is str else _text_of(value)
-        end = begin + len(text)
-        # In a text its quotation marks would be escaped, so it is a member: the one that is meant.
-        found = at > 0 and body.startswith(text, begin) and body.find(member, end) < 0
-        if found and body[end] in ",}":
-            pointer = pointer_to(name) if "/" in name or "~" in name else f"/{name}"
-            sealed = self._sealed(one.subject, text.encode(), new_id, pointer)
-            return f"{body[:begin]}{sealed}{body[end:]}"
-        return self._all_sealed(body, {name: one}, new_id)
 
     def _all_sealed(self, body: str, found: dict[Any, Subject], new_id: str) -> str:
         """The fields with some of them sealed."""
@@ -196,7 +227,7 @@ class SealingBuilder(RecordBuilder):
         if key is None:
             self._counters.withheld += 1
             return _NO_VALUE
-        return f'"{key.seal(plain, new_id, pointer, self.keys.nonce())}"'
+        return f'"{key.seal(plain, new_id, pointer, self.keys.nonces)}"'
 
     def _key_of(self, subject: Any) -> SubjectKey | None:
         if type(subject) is not str:
@@ -243,10 +274,19 @@ def _is_no_person(kind: str) -> bool:
     return record.actor_kind(kind or "user") in NOT_PERSONS
 
 
-def _text_of(value: Any) -> str:
-    """The JSON of a plain value, if it is one; nothing that could be found for any other."""
-    try:
-        return _encode(value).decode()
-    except Exception as error:  # noqa: BLE001 - what it is, the fields say themselves
-        let_through(error)
-        return "\0"
+def _mark(marker: Marker, event_type: str, pieces: list[Any]) -> None:
+    """Put into the pieces of fields what does not fit in them, before anything is sealed."""
+    persons, texts, at = {}, [pieces[0]], 1
+    while at < len(pieces):
+        one = pieces[at]
+        if type(one) is Subject:
+            persons[pieces[at + 2]] = one
+            texts += (pieces[at + 1], pieces[at + 3])
+            at += 4
+        else:
+            texts += (one, pieces[at + 1])
+            at += 2
+    body = "".join(texts)
+    marked = marker.body(event_type, body, persons)
+    if marked is not body:
+        pieces[-1] = pieces[-1][:-1] + marked[len(body) - 1 :]

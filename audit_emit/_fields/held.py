@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from audit_emit._fields.repeated import SHORTEST, parts_of
+from audit_emit._fields.subject import Subject
 from audit_emit._fields.text import plain_size
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import may_be_plain
 from audit_emit._redaction.redactor import Redactor
 
-__all__ = ["filled", "hold", "is_nowhere_else"]
+__all__ = ["fill", "hold", "is_nowhere_else"]
 
 
 def hold(redactor: Redactor, value: object, found: list[str]) -> str | None:
@@ -48,18 +51,29 @@ def _is_in(text: str, made: str) -> bool:
     return not plain_size(text) and encode.text(text)[1:-1] in made
 
 
-def filled(redactor: Redactor, pieces: list[str]) -> tuple[str, int] | None:
-    """The JSON around what is held back, put together, and how many values that is.
+def fill(redactor: Redactor, pieces: list[Any]) -> int | None:
+    """Put what stands instead in the place of what is held back; how many values that is.
+
+    ``None`` for the full way.
 
     Args:
         redactor: the rules.
-        pieces: JSON and values in turn, as ``encode_plain`` gives them; they are replaced.
+        pieces: as ``encode_plain`` gives them, changed in place: JSON and what is left out in turn.
+            That is a value that is held back; or a ``Subject``, and behind its JSON its name.
     """
     found: list[str] = []
-    for at in range(1, len(pieces), 2):
-        instead = hold(redactor, pieces[at], found)
+    at = 1
+    while at < len(pieces):
+        value = pieces[at]
+        if type(value) is Subject:
+            at += 4
+            continue
+        instead = hold(redactor, value, found)
         if instead is None:
             return None
         pieces[at] = f'"{instead}"'
-    made = "".join(pieces)
-    return (made, len(found)) if is_nowhere_else(found, made) else None
+        at += 2
+    if not found:
+        return 0
+    texts = [one for one in pieces if type(one) is str]
+    return len(found) if is_nowhere_else(found, "".join(texts)) else None

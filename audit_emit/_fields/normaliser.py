@@ -7,7 +7,7 @@ carry, ``Normaliser.full`` for everything else. What ``fast`` cannot prove harml
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from audit_emit._fields.plain import Encode, Made, Plain
 from audit_emit._fields.repeated import spread
@@ -28,6 +28,7 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__s
 """``Normalised.workspace_id`` when the fields had none."""
 
 _MAX_FAST_ID = 10**40
+_Json = TypeVar("_Json", str, list[Any] | None)
 
 
 _ABOUT = Pattern(r"(?:^|[.:/\-_])(?:token|credential|api[_-]?key|password)s?(?:$|[.:/\-_])")
@@ -111,15 +112,21 @@ class Normaliser:
             return None
         return self._counted(self.plain.finished(made, fields, secret_event))
 
-    def _counted(self, made: tuple[str, int] | None) -> str | None:
+    def pieces(self, made: Made, fields: object, secret_event: bool) -> list[Any] | None:
+        """The same as a list, in which values of persons are still to be sealed (``Plain``)."""
         if made is None:
             return None
-        text, redacted = made
+        return self._counted(self.plain.pieces(made, fields, secret_event))
+
+    def _counted(self, made: tuple[_Json, int] | None) -> _Json | None:
+        if made is None:
+            return None
+        json, redacted = made
         if redacted:
             if self._redactor.report:
                 return None
             self._counters.redacted += redacted
-        return text
+        return json
 
     def identity(self, value: object) -> str:
         """An id as text, secrets held back, at most 8 KiB; a container is only named.

@@ -8,11 +8,11 @@ has to be changed, other than by the name of a secret, the whole payload takes t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec.json import Encoder
 
-from audit_emit._fields.held import filled
+from audit_emit._fields.held import fill
 from audit_emit._fields.plain_copy import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -22,21 +22,23 @@ from audit_emit._fields.plain_copy import (
     MAX_TEXT,
     Copy,
 )
+from audit_emit._fields.subject import Subject
 from audit_emit._fields.verdicts import HARMLESS, Known, Look
 from audit_emit._redaction import table
 from audit_emit._redaction.redactor import Redactor
 
 __all__ = ["Encode", "Made", "Plain"]
 
-Made = str | list[str] | Literal[False] | None
+Made = str | list[Any] | Literal[False] | None
 Encode = Callable[[object, dict[str, int], object], Made]
 """The ``encode_plain`` of the compiled part."""
 
 _encode = Encoder().encode
 _ANY = {"": HARMLESS}
 """What is known of the name of a text that is looked at by itself."""
-ASKED = ("name", "letters", "text", "tells", "other")
-"""The methods of ``Look``, in the order in which the compiled part knows them."""
+ASKED = ("name", "letters", "text", "tells", "other", "value")
+"""The methods of ``Look``, and what a ``Subject`` has its value in, in the order in which the
+compiled part knows them."""
 
 
 class Plain:
@@ -55,7 +57,8 @@ class Plain:
         if compiled is not None:
             tables, self.known.letters = table.made(redactor.engine)
             limits = (MAX_BYTES, MAX_TEXT, MAX_ITEMS, MAX_DEPTH, MAX_TABLE, MAX_INT)
-            made = compiled(*tables.values(), *limits, _encode, dict.__sizeof__, ASKED)
+            persons = Subject if redactor.seals else None
+            made = compiled(*tables.values(), *limits, _encode, dict.__sizeof__, persons, ASKED)
             self.encode_plain = made
             redactor.engine.passes = lambda text: type(made({"": text}, _ANY, None)) is str
 
@@ -71,10 +74,22 @@ class Plain:
 
     def finished(self, made: Made, fields: object, secret_event: bool) -> tuple[str, int] | None:
         """The same, where the compiled part asks for somebody who judges, or who holds back."""
+        pieces, held = self.pieces(made, fields, secret_event)
+        return None if pieces is None else ("".join(pieces), held)
+
+    def pieces(
+        self, made: Made, fields: object, secret_event: bool
+    ) -> tuple[list[Any] | None, int]:
+        """The same as a list, in which values of persons are still to be sealed (``fill``)."""
         if made is False:
-            assert self.encode_plain is not None  # noqa: S101 - for the type checker
-            look = self._looks[secret_event]
-            made = self.encode_plain(fields, look.names, look)
+            made = self.asked(fields, secret_event)
         if type(made) is list:
-            return filled(self.known.redactor, made)
-        return (made, 0) if type(made) is str else None
+            held = fill(self.known.redactor, made)
+            return (None, 0) if held is None else (made, held)
+        return ([made], 0) if type(made) is str else (None, 0)
+
+    def asked(self, fields: object, secret_event: bool) -> Made:
+        """What the compiled part makes of a payload when it has somebody who judges."""
+        assert self.encode_plain is not None  # noqa: S101 - for the type checker
+        look = self._looks[secret_event]
+        return self.encode_plain(fields, look.names, look)

@@ -52,13 +52,14 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 class Stamp(NamedTuple):
     """The parts of time and id that stay the same for a second and a millisecond.
 
-    ``second`` and ``milli`` are the first 10 and 13 of the 19 digits of a time in nanoseconds;
+    ``second`` is the first 10 of the 19 digits of a time in nanoseconds, ``milli`` the number that
+    the first 13 are;
     ``head`` opens the record up to the fraction of ``ts``; ``id_head`` is the first 24 characters
     of a UUIDv7, and ``process`` the part of it that all ids of one process share.
     """
 
     second: str
-    milli: str
+    milli: int
     head: str
     id_head: str
     process: str
@@ -77,8 +78,10 @@ def make_stamp(digits: str, id_salt: str, last: Stamp | None = None) -> Stamp:
         head = last.head
     else:
         head = f'{{"ts":"{time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(int(second)))}.'
-    milli = f"{int(digits[:13]):012x}"
-    return Stamp(second, digits[:13], head, f"{milli[:8]}-{milli[8:]}-{id_salt}-", id_salt)
+    milli = int(digits[:13])
+    time_part = f"{milli:012x}"
+    id_head = f"{time_part[:8]}-{time_part[8:]}-{id_salt}-"
+    return Stamp(second, milli, head, id_head, id_salt)
 
 
 def make_id_salt(random: bytes) -> str:

@@ -16,8 +16,8 @@ enum { ALONE = 1, ALONE_AT_START = 2, WITH_RUN = 4, WITH_RUN_AT_START = 8 };
 /* What is known of a letter beyond ASCII (`letters.py`); all others are columns of the folded words. */
 enum { UNKNOWN = 0, LETTER = 1, OTHER = 2, LOOK = 255 };
 
-/* The methods of a helper (`plain.ASKED`). */
-enum { NAME, LETTERS, TEXT, TELLS, OTHER_VALUE, METHODS };
+/* The methods of a helper, and what a value of a person has its own in (`plain.ASKED`). */
+enum { NAME, LETTERS, TEXT, TELLS, OTHER_VALUE, WRAPPED, METHODS };
 
 /* What is known of a name (`plain.Name`). */
 enum { HARMLESS = 1, BESIDE = 2, SECRET = 3 };
@@ -45,11 +45,11 @@ typedef struct {
     int run, digit_run;
     Py_ssize_t max_bytes, max_text, max_items, max_depth, max_table;
     long long max_int;
-    PyObject *encode, *sizeof_dict, *methods;
+    PyObject *encode, *sizeof_dict, *subject, *methods;
 } Table;
 
-/* Values in one payload that their names hold back; where there are more, it takes the full way. */
-#define MOST_HELD 8
+/* What may be left out of one payload; where there is more, it takes the full way. */
+#define MOST_HELD 16
 
 typedef struct {
     const Table *table;
@@ -63,7 +63,7 @@ typedef struct {
     bool telling; /* whether a text says what another may be */
     bool may_tell;
     bool asks;    /* whether a helper would have helped */
-    int held;     /* how many values are held back */
+    int held;     /* how many values are left out */
     PyObject *values[MOST_HELD];
     Py_ssize_t places[MOST_HELD]; /* of each, in `out` */
 } Plain;
@@ -388,13 +388,25 @@ static long known_name(Plain *plain, PyObject *name)
 }
 
 /* Leave out a value, and remember where: what stands there is Python's to say, when all is looked at. */
-static bool hold_back(Plain *plain, PyObject *value)
+static bool leave_out(Plain *plain, PyObject *value)
 {
-    if (!PyUnicode_CheckExact(value) || plain->held == MOST_HELD)
+    if (plain->held == MOST_HELD)
         return false;
     plain->places[plain->held] = plain->size;
     plain->values[plain->held++] = Py_NewRef(value);
     return true;
+}
+
+/* Write a value of a person, between what it stood in and its name: it is looked at like any other, and
+ * Python seals what is between them. */
+static bool add_sealed(Plain *plain, PyObject *name, PyObject *subject)
+{
+    PyObject *value = PyObject_GetAttr(subject, PyTuple_GET_ITEM(plain->table->methods, WRAPPED));
+    int held = plain->held + 1;
+    bool done = value && leave_out(plain, subject) && add_value(plain, value, 1) && plain->held == held
+        && leave_out(plain, name);
+    Py_XDECREF(value);
+    return done;
 }
 
 static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
@@ -406,7 +418,10 @@ static bool add_member(Plain *plain, PyObject *name, PyObject *value, int depth)
     if (!put_string(plain, name, false) || !put_char(plain, ':'))
         return false;
     plain->beside |= known == BESIDE;
-    return known == SECRET ? hold_back(plain, value) : add_value(plain, value, depth);
+    if (known == SECRET)
+        return PyUnicode_CheckExact(value) && leave_out(plain, value);
+    return depth == 1 && (PyObject *)Py_TYPE(value) == plain->table->subject ? add_sealed(plain, name, value)
+                                                                             : add_value(plain, value, depth);
 }
 
 /* Whether a dict is small, also in the places that it keeps of what was deleted: all of them are
@@ -463,7 +478,7 @@ static bool add_value(Plain *plain, PyObject *value, int depth)
     return is_dict ? add_dict(plain, value, depth + 1) : add_sequence(plain, value, depth + 1);
 }
 
-/* The text between what is held back, and that: a list of both in turn, which begins and ends with text. */
+/* The text between what is left out, and that: a list of both in turn, which begins and ends with text. */
 static PyObject *pieces_of(Plain *plain)
 {
     PyObject *pieces = PyList_New(2 * plain->held + 1);
@@ -537,12 +552,13 @@ static bool take_words(Words *words, PyObject *classes, PyObject *nodes, PyObjec
 static bool take_all(Table *self, PyObject *args)
 {
     PyObject *bytes[11];
-    if (!PyArg_ParseTuple(args, "SnSSSnSSSSSSSy*IIIiinnnnnLOOO!", &bytes[0], &self->exact.columns, &bytes[1],
+    if (!PyArg_ParseTuple(args, "SnSSSnSSSSSSSy*IIIiinnnnnLOOOO!", &bytes[0], &self->exact.columns, &bytes[1],
                           &bytes[2], &bytes[3], &self->folded.columns, &bytes[4], &bytes[5], &bytes[6],
                           &bytes[7], &bytes[8], &bytes[9], &bytes[10], &self->letters, &self->always,
                           &self->telling, &self->naming, &self->run, &self->digit_run, &self->max_bytes,
                           &self->max_text, &self->max_items, &self->max_depth, &self->max_table,
-                          &self->max_int, &self->encode, &self->sizeof_dict, &PyTuple_Type, &self->methods))
+                          &self->max_int, &self->encode, &self->sizeof_dict, &self->subject, &PyTuple_Type,
+                          &self->methods))
         return false;
     self->given = Py_NewRef(args);
     self->pairs = bytes_of(bytes[6], 2048);
@@ -570,8 +586,8 @@ static void free_table(PyObject *capsule)
 static PyMethodDef encoder = {
     "encode_plain", (PyCFunction)(void (*)(void))encode_plain, METH_FASTCALL,
     "encode_plain(fields, names, helper, /)\n--\n\n"
-    "The JSON of a dict of plain values, in pieces around those that names hold back; False when a "
-    "helper could tell, else None."};
+    "The JSON of a dict of plain values, in pieces around those that names hold back, or a person's; "
+    "False when a helper could tell, else None."};
 
 PyObject *py_encoder(PyObject *Py_UNUSED(module), PyObject *args)
 {

@@ -10,6 +10,10 @@ from itertools import count
 from audit_emit._format.record import Stamp, make_id_salt, make_stamp
 from audit_emit._stores.base import Draft, Part
 
+NS_PER_MILLI = 10**6
+DIGITS = 19
+"""Of a time in nanoseconds since 1970, from 2001 to 2286; one before that has zeros in front."""
+
 
 class Clock:
     """Gives the opening of a record and its id; formats again only what has changed.
@@ -37,10 +41,9 @@ class Clock:
 
     def new_id(self) -> str:
         """An id for a record that is sealed before it is drafted."""
-        digits = str(self.now_ns())
-        stamp = self.stamp
-        if digits[:13] != stamp.milli:
-            self.stamp = stamp = make_stamp(f"{digits:>019}", self.process, stamp)
+        now, stamp = self.now_ns(), self.stamp
+        if now // NS_PER_MILLI != stamp.milli:
+            self.stamp = stamp = make_stamp(f"{max(now, 0):019d}", self.process, stamp)
         return f"{stamp.id_head}{next(self.ids)}"
 
     def draft(self, part: Part, end: str, *, own: bool = False) -> Draft:
@@ -54,7 +57,7 @@ class Clock:
         now = self.now_ns()
         digits = str(now)
         stamp = self.stamp
-        if digits[:13] != stamp.milli:
+        if now // NS_PER_MILLI != stamp.milli or len(digits) != DIGITS:
             digits = f"{max(now, 0):019d}"
             # Swapped as one value: a signal handler that emits may come between any two lines.
             self.stamp = stamp = make_stamp(digits, self.process, stamp)

@@ -25,8 +25,10 @@ SEALED = re.compile(r"aes256gcm:([0-9a-f]{16}):([A-Za-z0-9_-]{38,})")
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+_NONCES = 256
 _LABEL = b"audit_emit pseudonym, version 1"
 _PSEUDONYM = re.compile(r"p-[0-9a-f]{24}")
+_NO_PART = b"=\n"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -66,16 +68,23 @@ class SubjectKey:
         self._encrypt: Callable[[bytes, bytes, bytes], bytes] = cipher.encrypt
         self._decrypt: Callable[[bytes, bytes, bytes], bytes] = cipher.decrypt
 
-    def seal(self, plain: bytes, record_id: str, pointer: str, nonce: bytes) -> str:
+    def seal(self, plain: bytes, record_id: str, pointer: str, nonces: list[bytes]) -> str:
         """A value as it stands in a record.
 
         Args:
             plain: its JSON text.
             record_id, pointer: where it stands.
-            nonce: 12 bytes that were used with this key never before.
+            nonces: one of them is taken, and more are drawn where there is none; a list that no
+                other process has.
         """
-        made = nonce + self._encrypt(nonce, plain, _bound(record_id, pointer))
-        return self._begin + b2a_base64(made).translate(_URL_SAFE, b"=\n").decode("ascii")
+        try:
+            nonce = nonces.pop()
+        except IndexError:
+            nonce = _drawn(nonces)
+        # As ``_bound``; this is on the way of an event.
+        bound = f"{record_id}\n{pointer}".encode("utf-8", "surrogatepass")
+        made = b2a_base64(nonce + self._encrypt(nonce, plain, bound))
+        return f"{self._begin}{made.translate(_URL_SAFE, _NO_PART).decode()}"
 
     def open(self, sealed: str, record_id: str, pointer: str) -> bytes | None:
         """The JSON text of a sealed value; ``None`` where it is none of this key and this place."""
@@ -105,9 +114,13 @@ def pseudonym_of(key: bytes) -> str:
     return f"p-{hmac.digest(key, _LABEL, 'sha256').hex()[:24]}"
 
 
-def new_nonce() -> bytes:
-    """A nonce by itself, for what is sealed outside of ``emit``."""
-    return os.urandom(NONCE_BYTES)
+def _drawn(nonces: list[bytes]) -> bytes:
+    """A nonce that nobody had before, and more of them in a list."""
+    # A signal handler may fork anywhere in here: what is drawn before belongs to this list, and the
+    # child has another one.
+    drawn = os.urandom(NONCE_BYTES * _NONCES)
+    nonces += [drawn[at : at + NONCE_BYTES] for at in range(NONCE_BYTES, len(drawn), NONCE_BYTES)]
+    return drawn[:NONCE_BYTES]
 
 
 def reopen(text: str, old: str, new: str, key_of: Callable[[str], SubjectKey | None]) -> str:
@@ -127,13 +140,13 @@ def reopen(text: str, old: str, new: str, key_of: Callable[[str], SubjectKey | N
     import json  # noqa: PLC0415 - a fork in the middle of an event only
 
     fields = json.loads(text[at + len(',"fields":') : end + 1])
-    swapped = text
+    swapped, nonces = text, list[bytes]()
     for steps, value in sealed_in(fields):
         key = key_of(value[len(PREFIX) : len(PREFIX) + 16])
         pointer = pointer_to(*steps)
         plain = key.open(value, old, pointer) if key is not None else None
         if key is not None and plain is not None:
-            swapped = swapped.replace(value, key.seal(plain, new, pointer, new_nonce()))
+            swapped = swapped.replace(value, key.seal(plain, new, pointer, nonces))
     return swapped
 
 

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,6 +119,47 @@ def test_several_values_of_several_persons(make: Make, log: Path, keys: Path) ->
     assert len(ids) == 2
 
 
+@for_each(
+    "fields",
+    [
+        {"a": Subject("u-1", "x"), "password": "hunter2hunter2", "b": Subject("u-2", [1])},
+        {"a/~": Subject("u-1", "x"), "api_key": "hunter2hunter2", "Größe": Subject("u-2", 180)},
+        {f"x{at}": Subject("u-1", at) for at in range(40)},
+        {"a": Subject("u-1", {"password": "hunter2hunter2", "n": "hunter2hunter2"}), "b": 1},
+        {"password": Subject("u-1", "hunter2hunter2"), "a": Subject("u-2", "y")},
+        {"a": Subject("u-1", "x"), "password": "hunter2hunter2", "b": "as hunter2hunter2 says"},
+    ],
+)
+def test_the_fields_are_what_they_are_without_a_person(
+    make: Make, log: Path, keys: Path, fields: dict[str, Any]
+) -> None:
+    """Whatever else is in them: values that are held back, more persons than are usual."""
+    emitter = make()
+    bare = {name: one.value if type(one) is Subject else one for name, one in fields.items()}
+    emitter.emit(None, "a.b", bare)
+    plain = json.loads(last(log))["fields"]
+    emitter.emit(None, "a.b", fields)
+    found = json.loads(last(log))["fields"]
+    assert list(found) == list(fields)
+    for name, value in opened(last(log), keys).items():
+        found[name[1:].replace("~1", "/").replace("~0", "~")] = value
+    assert found == plain
+    assert b"hunter2" not in log.read_bytes()
+
+
+class Kind(StrEnum):
+    SEEN = "person.seen"
+
+
+@for_each("event_type", ["a.b", Kind.SEEN])
+def test_the_first_event_of_a_type_seals_like_the_others(
+    make: Make, log: Path, keys: Path, event_type: str
+) -> None:
+    assert make().emit(None, event_type, {"x": Subject("u-17", ADDRESS)})
+    assert json.loads(last(log))["event_type"] == event_type
+    assert opened(last(log), keys) == {"/x": ADDRESS}
+
+
 def test_secrets_are_held_back_before_a_value_is_sealed(make: Make, log: Path, keys: Path) -> None:
     token = "sk_live_" + "a1B2c3D4e5F6g7H8i9J0k1L2"
     fields = {
@@ -165,7 +207,7 @@ def test_no_rule_sees_a_ciphertext(make: Make, log: Path, keys: Path) -> None:
         for _ in range(2)
     ]
     for at, nonce in enumerate(nonces):
-        builder.keys._nonces.append(bytes([*nonce[:-1], at]))
+        builder.keys.nonces.append(bytes([*nonce[:-1], at]))
         value: Any = Subject("u-17", f"value {at}")
         emitter.emit(None, "a.b", {"note": value if at % 2 else [value], "token_kind": "x"})
     lines = log.read_bytes().splitlines()[2:]
@@ -658,8 +700,9 @@ def test_nonces_that_were_drawn_before_a_fork_are_not_the_childs(
 
     urandom = os.urandom
     monkeypatch.setattr(os, "urandom", forks)
-    builder.keys.nonce()
-    assert builder.keys.nonce() not in drawn[0]
+    key = SubjectKey(bytes(32))
+    _, sealed = (key.seal(b"1", "an id", "/x", builder.keys.nonces) for _ in range(2))
+    assert base64.urlsafe_b64decode(sealed.split(":")[2][:16]) not in drawn[0]
 
 
 def test_ids_of_any_length_take_no_memory(make: Make, log: Path, keys: Path) -> None:

@@ -74,7 +74,7 @@ def test_members_are_in_the_order_of_the_format(line: bytes) -> None:
 def test_stamp_formats_second_and_millisecond() -> None:
     stamp = record.make_stamp("1779220800123456789", SALT)
     assert stamp.head == '{"ts":"2026-05-19T20:00:00.'
-    assert (stamp.second, stamp.milli) == ("1779220800", "1779220800123")
+    assert (stamp.second, stamp.milli) == ("1779220800", 1779220800123)
     assert stamp.id_head == f"019e41d2-e27b-{SALT}-"
 
 

@@ -24,7 +24,7 @@ def test_the_published_values_open() -> None:
 
 def test_a_value_is_sealed_byte_for_byte_as_published() -> None:
     nonce = bytes.fromhex("676b8bb84ce7267dd520deca")
-    assert KEY.seal(b'"someone@example.com"', ID, "/email", nonce) == EMAIL
+    assert KEY.seal(b'"someone@example.com"', ID, "/email", [nonce]) == EMAIL
 
 
 def test_the_key_has_its_published_names() -> None:
@@ -60,7 +60,7 @@ def test_sealed_values_are_found_wherever_they_are() -> None:
 
 def test_a_record_that_gets_another_id_opens_under_that() -> None:
     nonce = bytes(12)
-    fields = {"n": 1, "x": [KEY.seal(b'"value"', "old", "/x/0", nonce)]}
+    fields = {"n": 1, "x": [KEY.seal(b'"value"', "old", "/x/0", [nonce])]}
     text = f'{{"ts":"…","fields":{json.dumps(fields, separators=(",", ":"))},"v":1,"id":"'
     made = reopen(text, "old", "new", {KEY.key_id: KEY}.get)
     sealed = json.loads(made[made.index(',"fields":') + 10 : made.index(',"v":1')])["x"][0]

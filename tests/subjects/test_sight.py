@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audit_emit._subjects.sealed import SubjectKey, new_nonce, pointer_to, sealed_in
+from audit_emit._subjects.sealed import SubjectKey, pointer_to, sealed_in
 from audit_emit._subjects.sight import Sight
 from audit_emit._subjects.slots import SlotFile
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> SlotFile:
 
 def sealed(store: SlotFile, subject: str, value: Any, *steps: str | int) -> str:
     key = SubjectKey(store.obtain(subject) or b"")
-    return key.seal(json.dumps(value).encode(), ID, pointer_to(*steps), new_nonce())
+    return key.seal(json.dumps(value).encode(), ID, pointer_to(*steps), [])
 
 
 def erase(store: SlotFile, subject: str) -> None:
