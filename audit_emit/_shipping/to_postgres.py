@@ -244,19 +244,19 @@ def _batches(
     """
     rows: list[Row] = []
     size, passed, read = 0, 0, 0
-    seq, digest = head.seq, head.hash
     for line, at in _lines(reader, blocks):
         read = at
         link = _link(line, head.chain)
-        if link is None or link.seq <= seq:
+        if link is None or link.seq <= head.seq:
             passed += 1
             continue
-        if link.seq != seq + 1 or f'"prev_hash":"{digest}"'.encode() not in line[-220:]:
+        row = Row.of_line(line.decode(), head, link.hash)
+        if row is None:
             raise Difference(f"the log has a hole, or a break, before record {link.seq}")
         if sha256(b"\0" + body_of(line)).hexdigest() != link.hash:
             raise Difference(f"record {link.seq} of the log was changed")
-        seq, digest = link.seq, link.hash
-        rows.append(Row.of_line(line.decode(), seq, digest))
+        head = head._replace(seq=link.seq, hash=link.hash)
+        rows.append(row)
         size += len(line)
         if len(rows) >= BATCH or size > _BYTES:
             yield rows, passed, read

@@ -91,10 +91,7 @@ class Chains:
         Returns:
             For each tenant what ``append`` returns or raises.
         """
-        waiting: Waiting = {
-            tenant: [one if isinstance(one, UnlinkedRow) else UnlinkedRow.of(one) for one in drafts]
-            for tenant, drafts in groups.items()
-        }
+        waiting: Waiting = {tenant: _rows(drafts) for tenant, drafts in groups.items()}
         done: dict[str, Outcome] = {}
         tried_again = False
         while waiting:
@@ -238,3 +235,8 @@ class Chains:
 
     def _ask_anew(self) -> None:
         self._heads.ask_anew()
+
+
+def _rows(drafts: Sequence[str | UnlinkedRow]) -> list[UnlinkedRow]:
+    made = iter(UnlinkedRow.each([one for one in drafts if isinstance(one, str)]))
+    return [next(made) if isinstance(one, str) else one for one in drafts]

@@ -98,10 +98,9 @@ class PostgresStore:
 
     def _append_all(self, drafts: list[Draft]) -> None:
         waiting: Waiting = {}
-        for draft in drafts:
-            if draft.id not in self._ahead:
-                row = UnlinkedRow.of(draft.prefix, own=draft.own)
-                waiting.setdefault(self._tenant(row), []).append(row)
+        left = [draft for draft in drafts if draft.id not in self._ahead]
+        for row in UnlinkedRow.each([one.prefix for one in left], [one.own for one in left]):
+            waiting.setdefault(self._tenant(row), []).append(row)
         failed: DatabaseError | None = None
         for outcome in self._chains.append_each(waiting).values():
             if isinstance(outcome, DatabaseError):

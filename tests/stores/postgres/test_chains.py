@@ -7,14 +7,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from support.postgres_records import assert_unforked, chains_of, draft, drafts, lines_of, own_record
 from support.postgres_server import Database
 from support.waiting import PATIENCE
 
+from audit_emit._format.chain import ZERO
 from audit_emit._format.record import head_of
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
+from audit_emit._stores.postgres.rows import APPEND, UnlinkedRow, arguments, link
 from audit_emit.errors import DatabaseError
 
 VECTORS = Path(__file__).parent.parent.parent / "vectors"
@@ -167,8 +170,6 @@ def test_a_database_that_syncs_nothing_by_default_syncs_what_is_promised(
     audited.run(
         "CREATE TRIGGER note AFTER INSERT ON audit_emit.records EXECUTE FUNCTION audit_emit.note()"
     )
-    import psycopg
-
     with psycopg.connect(audited.url, autocommit=True) as listener:
         listener.execute("LISTEN x")
         chains(audited, durability="always").append(drafts(1))
@@ -180,29 +181,54 @@ def test_a_database_that_syncs_nothing_by_default_syncs_what_is_promised(
     assert seen == ["on", "on", "on", "off"]
 
 
-def test_lines_that_do_not_link_are_refused_by_the_database(audited: Database) -> None:
-    from audit_emit._stores.postgres.rows import APPEND, UnlinkedRow, arguments, link
-
+def test_what_is_no_batch_of_records_is_refused_by_the_database(audited: Database) -> None:
     writer = chains(audited)
     head = writer.head()
     rows = link([UnlinkedRow.of(one) for one in drafts(3)], head)
+    good = arguments(head, rows, is_async=False)
     wrong = {
-        "another seq": [rows[1]],
-        "out of order": [rows[0], rows[2]],
-        "a hash that is not the line's": [rows[0]._replace(hash="0" * 64)],
-        "two lines in one": [rows[0]._replace(line=rows[0].line.replace(",", ",\n", 1))],
-        "another chain": [r._replace(line=r.line.replace(head.chain, "0" * 16)) for r in rows[:1]],
+        "no line": [*good[:4], "", b"", "", "\x1e", "\x1d"],
+        "a hash too few": [*good[:5], good[5][:-32], *good[6:]],
+        "half a hash more": [*good[:5], good[5] + b"half", *good[6:]],
+        "two lines in one": [*good[:4], good[4].replace(",", ",\n", 1), *good[5:]],
+        "a copy too few": [*good[:6], good[6].rpartition("\x1e")[0], *good[7:]],
+        "no head": [*good[:2], None, *good[3:]],
     }
-    import psycopg
-
     with psycopg.connect(audited.as_user("the_writer"), autocommit=True) as connection:
-        for what, each in wrong.items():
+        for what, values in wrong.items():
             with pytest.raises(psycopg.errors.CheckViolation):
-                connection.execute(APPEND, arguments(head, each, is_async=False))
+                connection.execute(APPEND, values)
             assert lines_of(audited) == [], what
+        for other in (head._replace(seq=1), head._replace(hash="1" * 64)):
+            values = arguments(other, rows, is_async=False)
+            answer = connection.execute(APPEND, values).fetchone()
+            assert answer is not None
+            assert answer[:3] == (False, "live", 0)
     writer.append(drafts(1))
 
 
-def test_a_line_of_a_megabyte_goes_in(audited: Database) -> None:
-    (linked,) = chains(audited).append([draft(text="x" * 1_000_000)])
-    assert lines_of(audited) == [linked.line.decode()[:-1]]
+def test_the_link_is_the_databases_whatever_a_writer_sends(audited: Database) -> None:
+    """A line always ends in the place that it has; a wrong hash is for the verifier to find."""
+    writer = chains(audited)
+    head = writer.head()
+    forged = ',"chain":"0000000000000000","seq":99,"prev_hash":"","hash":""'
+    row = link([UnlinkedRow.of(draft())], head)[0]
+    row = row._replace(body=row.body + forged, hash="1" * 64)
+    with psycopg.connect(audited.as_user("the_writer"), autocommit=True) as connection:
+        connection.execute(APPEND, arguments(head, [row], is_async=False))
+    place = f'"chain":"{head.chain}","seq":1,"prev_hash":"{ZERO}","hash":"{"1" * 64}"}}'
+    assert lines_of(audited) == [f"{row.body},{place}"]
+
+
+def test_a_line_of_less_than_a_mebibyte_goes_in_and_no_longer_one(audited: Database) -> None:
+    writer = chains(audited)
+    (short,) = writer.append(drafts(1))
+    text = draft(text="")
+    room = (1 << 20) - 1 - len(text) - (len(short.line) - short.line.index(b',"chain":"') - 1)
+    longest = draft(text="x" * room)
+    (linked,) = writer.append([longest])
+    assert len(linked.line[:-1]) == (1 << 20) - 1
+    assert lines_of(audited)[1] == linked.line.decode()[:-1]
+    with pytest.raises(DatabaseError) as caught:
+        writer.append([draft(text="x" * (room + 1))])
+    assert caught.value.reason == "not-linked"

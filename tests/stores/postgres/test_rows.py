@@ -32,7 +32,7 @@ def test_copies_arrive_as_they_are(audited: Database, rows: list[str]) -> None:
         "SELECT id::text, ts, event_type, workspace_id, user_id, correlation_id "
         "FROM audit_emit.records ORDER BY seq"
     )
-    assert there == [tuple(project(one.line)) for one in linked]
+    assert there == [tuple(project(one.line.decode())) for one in linked]
 
 
 def test_what_is_missing_in_a_line_is_null(audited: Database) -> None:
@@ -57,3 +57,21 @@ def test_what_is_missing_in_a_line_is_null(audited: Database) -> None:
 )
 def test_a_copy_is_what_an_index_takes(user: str, copy: str) -> None:
     assert project(draft(user=user) + "}").user_id == copy
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        drafts(3),
+        [*drafts(2), draft(user="u" * 1025)],
+        [draft(text="t" * 2000), draft(user="Zoë")],
+        [draft(), draft().replace("019ed0b1-", "019ED0B1-")],
+        [draft(), draft(user="\0"), "{"],
+        [draft().replace('"user_id":"u-17"', '"user_id":null'), draft() + "\n"],
+        [draft() + "}\n{" + draft()[1:]],
+    ],
+    ids=["none", "usual", "a long one", "long lines", "no UUID", "broken", "null", "two in one"],
+)
+def test_many_texts_have_the_copies_that_each_has(texts: list[str]) -> None:
+    assert UnlinkedRow.each(texts) == [UnlinkedRow.of(text) for text in texts]

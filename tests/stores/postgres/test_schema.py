@@ -15,7 +15,7 @@ from audit_emit import open_log
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.chains import Chains
-from audit_emit._stores.postgres.rows import APPEND, Head, UnlinkedRow, arguments, link
+from audit_emit._stores.postgres.rows import Head, UnlinkedRow, link
 from audit_emit.errors import DatabaseError
 
 
@@ -48,10 +48,13 @@ def test_each_migration_can_be_brought_up_to_date(database: Database, first: int
     assert _state(database).is_current
 
 
-@pytest.mark.parametrize("first", [m.number for m in schema.migrations() if m.number >= 3])
-def test_a_chain_of_an_older_schema_goes_on_in_the_newest(database: Database, first: int) -> None:
-    """What was appended through the function of that schema stays, and what follows links to it."""
-    schema.migrate(Address(database.url), until=first)
+OLD_APPEND = """SELECT appended FROM audit_emit.append(
+    %b, %b::bigint, %b, false, %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[],
+    %b::text[], %b::text[], %b::text[])"""
+"""What writers of a build before migration 7 call."""
+
+
+def _append_as_before(database: Database, many: int) -> None:
     with psycopg.connect(database.url, autocommit=True) as connection:
         opened = connection.execute(
             "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_chain('shop', '', %s)",
@@ -59,12 +62,28 @@ def test_a_chain_of_an_older_schema_goes_on_in_the_newest(database: Database, fi
         ).fetchone()
         assert opened is not None
         head = Head.of(opened)
-        rows = link([UnlinkedRow.of(text) for text in drafts(3)], head)
-        connection.execute(APPEND, arguments(head, rows, is_async=False))
+        rows = link([UnlinkedRow.of(text) for text in drafts(many)], head)
+        lines = [row.line[:-1] for row in rows]
+        hashes = [bytes.fromhex(row.hash) for row in rows]
+        copies = map(list, zip(*(row.copies for row in rows), strict=True))
+        values = [head.chain, head.seq, bytes.fromhex(head.hash), lines, hashes, *copies]
+        assert connection.execute(OLD_APPEND, values).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("first", [m.number for m in schema.migrations() if m.number >= 3])
+def test_a_chain_of_an_older_schema_goes_on_in_the_newest(database: Database, first: int) -> None:
+    """What was appended through the function of that schema stays, and what follows links to it.
+
+    A replica of the build before, which does not know of the new schema, appends meanwhile.
+    """
+    schema.migrate(Address(database.url), until=first)
+    _append_as_before(database, 3)
     before = lines_of(database)
     schema.migrate(Address(database.url))
     writer = Chains(Address(database.url), service="shop")
     assert [one.seq for one in writer.append(drafts(2))] == [4, 5]
+    _append_as_before(database, 2)
+    assert [one.seq for one in writer.append(drafts(1))] == [8]
     writer.close()
     assert lines_of(database)[:3] == before
     assert_unforked(lines_of(database))
