@@ -1,8 +1,9 @@
 """The thread that appends for a store that takes its time, and those who wait for it.
 
 ``emit`` leaves its event in the backlog and returns. Batches form by themselves: what comes while
-one is on its way makes up the next. After a failure the pauses grow, but whoever waits for an
-answer, in ``emit_strict`` or in ``flush``, gets an attempt at once.
+one is on its way makes up the next, and while nobody waits for an answer, so does what comes within
+five milliseconds. After a failure the pauses grow. Whoever waits for an answer, in ``emit_strict``
+or in ``flush``, ends them all.
 """
 
 from __future__ import annotations
@@ -33,6 +34,13 @@ STRICT_SECONDS = 10.0
 
 IDLE_SECONDS = 30.0
 """After which the thread ends, until there is something to do again."""
+
+_PACE_SECONDS = 0.005
+"""From the beginning of an append to that of the next. An append for each event of a service that
+emits 2,000 a second would take a whole processor, of which ``emit`` then finds the caches empty."""
+
+_MANY = 500
+"""Events that are appended whenever the one before was."""
 
 _LONGEST_SECONDS = 5.0
 """Of the pauses after failures, each twice as long as the one before."""
@@ -178,6 +186,7 @@ class Appender(Worker):
         """How many callers wait for what is appended."""
         self._starting = threading.Lock()
         self._is_awake = False
+        self._pauses = False
         self._runs_in = 0
         super().reset()
 
@@ -185,6 +194,29 @@ class Appender(Worker):
         """See to a thread that looks; safe for signal handlers."""
         if not self._is_awake:
             self._rouse()
+
+    def start_at_once(self) -> None:
+        """The same, and have it look now, should it be in a pause."""
+        if self._pauses or not self._is_awake:
+            self._rouse()
+
+    def pause(self, until: float, *, hurried: bool) -> None:
+        """Wait for a point in time, or for the first one who asks; called by the thread.
+
+        Args:
+            until: as of ``time.monotonic()``.
+            hurried: whether somebody waited for an answer when that time was chosen.
+        """
+        self._pauses = True
+        try:
+            emitter = self._emitter()
+            # In this order: who asks now either is seen here, or sees that he has to wake.
+            is_due = emitter is None or self.is_hurried(emitter) is not hurried
+            del emitter
+            if not is_due:
+                _wait(self.wake, until - monotonic())
+        finally:
+            self._pauses = False
 
     def _rouse(self) -> bool:
         """The same, whatever the thread does; whether there is one."""
@@ -263,7 +295,7 @@ def _keep_appending(
     reference: weakref.ref[Emitter], appender: Appender, thread: Background
 ) -> None:
     """Append what comes, until nothing comes for a while."""
-    failures, tried, busy = 0, 0.0, monotonic()
+    failures, began, tried, busy = 0, 0.0, 0.0, monotonic()
     while True:
         emitter = reference()
         if emitter is None or not appender.belongs_to(thread):
@@ -279,13 +311,18 @@ def _keep_appending(
             _wait(appender.wake, _TICK_SECONDS if waits else 1.0)
             continue
         busy = now
-        pause = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2**failures) if failures else 0.0
-        if appender.is_hurried(emitter):
-            pause = min(pause, _HURRIED_SECONDS)
-        if now < tried + pause:
+        hurried = appender.is_hurried(emitter)
+        if failures:
+            pause = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2**failures)
+            due = tried + (min(pause, _HURRIED_SECONDS) if hurried else pause)
+        else:
+            at_once = hurried or len(emitter.outbox.backlog) >= _MANY
+            due = 0.0 if at_once else began + _PACE_SECONDS
+        if now < due:
             del emitter
-            _wait(appender.wake, tried + pause - now)
+            appender.pause(due, hurried=hurried)
             continue
+        began = now
         failures = 0 if emitter.outbox.try_again() else failures + 1
         tried = monotonic()
         del emitter

@@ -75,6 +75,10 @@ class Worker:
             return
         self._thread = thread
 
+    def start_at_once(self) -> None:
+        """The same for somebody who waits for it; see ``Appender``."""
+        self.start()
+
     def rests(self, emitter: Emitter) -> bool:
         """Whether nothing waits, so that the thread may end."""
         if has_more(emitter.outbox):

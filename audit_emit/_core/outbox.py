@@ -183,7 +183,7 @@ class Outbox:
             SinkError: it is not in the store.
         """
         if self.is_slow:
-            return self.requests.ask(draft, self.worker.start, lambda: self.fault or "")
+            return self.requests.ask(draft, self.worker.start_at_once, lambda: self.fault or "")
         store = self.store
         assert store is not None  # noqa: S101 - the caller has looked
         if self.pending and self.waits(monotonic() + LOCK_SECONDS):

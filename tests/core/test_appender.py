@@ -211,6 +211,47 @@ def test_a_flush_does_not_wait_for_the_end_of_a_pause(
     assert numbers(store) == [1]
 
 
+def test_what_comes_within_a_pace_is_appended_together_once_somebody_asks(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "_PACE_SECONDS", 3600.0)
+    emitter.emit(None, "a.b", {"n": 1})
+    until(lambda: numbers(store) == [1] and not emitter.outbox.is_draining)
+    for number in (2, 3):
+        emitter.emit(None, "a.b", {"n": number})
+    before = store.attempts
+    emitter.emit_strict(None, "a.b", {"n": 4})
+    assert numbers(store) == [1, 2, 3, 4]
+    assert store.attempts == before + 2  # what was there already, and what was asked for
+    emitter.emit(None, "a.b", {"n": 5})
+    assert emitter.flush(PATIENCE)
+    assert numbers(store) == [1, 2, 3, 4, 5]
+
+
+def test_a_batch_that_is_full_waits_for_no_pace(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "_PACE_SECONDS", 3600.0)
+    store.open.clear()
+    for number in range(1 + 2 * appender._MANY):
+        emitter.emit(None, "a.b", {"n": number})
+    store.open.set()
+    until(lambda: len(numbers(store)) > appender._MANY)
+
+
+def test_emit_strict_ends_a_pause_after_a_failure(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "_LONGEST_SECONDS", 3600.0)
+    monkeypatch.setattr(appender, "_SHORTEST_SECONDS", 3600.0)
+    store.refuses = "database-away"
+    emitter.emit(None, "a.b", {"n": 1})
+    until(lambda: emitter.outbox.fault)
+    store.refuses = ""
+    emitter.emit_strict(None, "a.b", {"n": 2})
+    assert numbers(store) == [1, 2]
+
+
 def test_events_that_do_not_fit_are_declared_as_lost_to_this_store(
     emitter: Emitter, store: SlowStore
 ) -> None:
