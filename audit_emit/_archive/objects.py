@@ -14,6 +14,7 @@ from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.fetching import altered, named_by_manifest
 from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._readers.files.packing import broken, refuse_wide, unpacked
+from audit_emit._runtime.files import naming
 from audit_emit.errors import ArchiveError
 
 _BLOCK = 256 * 1024
@@ -40,11 +41,13 @@ def read_part(
     Raises:
         ArchiveError: it is damaged, or longer.
         ObjectStoreError: the store gives no answer.
+        OSError: the temporary directory is full.
     """
     with tempfile.TemporaryFile() as file:
-        packed_sha256 = bucket.fetch(key, version, file, most + _SPARE)
-        packed_size = file.tell()
-        file.flush()
+        with naming(tempfile.gettempdir()):
+            packed_sha256 = bucket.fetch(key, version, file, most + _SPARE)
+            packed_size = file.tell()
+            file.flush()
         size, digest = copied(_plain(file, name, key, most), take)
     return Sizes(size, digest, packed_size, packed_sha256)
 

@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import IO, Any, NamedTuple, Self
 
 from audit_emit._readers.files.packing import zstd_module
+from audit_emit._runtime.files import naming
 from audit_emit.errors import ConfigError
 
 _ZSTD_LEVEL, _GZIP_LEVEL = 3, 6
@@ -101,7 +102,8 @@ class Packer:
         if data:
             self._packed.update(data)
             self._packed_size += len(data)
-            self.file.write(data)
+            with naming(tempfile.gettempdir()):
+                self.file.write(data)
 
 
 def _compressor(pack: str) -> Any:

@@ -6,6 +6,7 @@ is written for each batch, from bytes that were compared with the signed manifes
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from audit_emit._archive.objects import checked_part
 from audit_emit._format.manifest import Manifest, with_records
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
+from audit_emit._runtime.files import naming
 from audit_emit._stores.jsonl.directory import make_directory
 
 _MEMORY = "96MB"
@@ -77,29 +79,49 @@ def write_parquet(
 
 
 def _write(bucket: Bucket, one: Manifest, path: str) -> None:
+    part = f"{path}.part"
+    place = tempfile.gettempdir()
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as lines:
+        with naming(place):
+            checked_part(bucket, one, one.object, lines.write)
+            lines.flush()
+        try:
+            _copy(lines.name, part, place)
+            os.rename(part, path)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(part)
+
+
+def _copy(lines: str, part: str, place: str) -> None:
+    """Make a Parquet file of lines.
+
+    Args:
+        place: for what does not fit into memory.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     import duckdb  # noqa: PLC0415 - an extra
 
-    part = f"{path}.part"
     names = ", ".join(f"{name}: '{kind}'" for name, kind in _COLUMNS.items())
-    with tempfile.NamedTemporaryFile(suffix=".jsonl") as lines:
-        checked_part(bucket, one, one.object, lines.write)
-        lines.flush()
+    try:
         with duckdb.connect() as connection:
             connection.execute("SET autoinstall_known_extensions = false")
             connection.execute(f"SET memory_limit = '{_MEMORY}'")
+            connection.execute(f"SET temp_directory = {_quoted(place)}")
             connection.execute("SET threads = 1")
             # What is no record is not in a table of records; the log itself has it.
             connection.execute(
-                f"COPY (SELECT * FROM read_json({_quoted(lines.name)}, "  # noqa: S608 - quoted
+                f"COPY (SELECT * FROM read_json({_quoted(lines)}, "  # noqa: S608 - quoted
                 f"columns = {{{names}}}, format = 'newline_delimited', ignore_errors = true, "
                 f"maximum_object_size = {_LONGEST}) WHERE hash IS NOT NULL ORDER BY seq) "
                 f"TO {_quoted(part)} (FORMAT parquet, COMPRESSION zstd)"
             )
-    try:
-        os.rename(part, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(part)
+    except duckdb.Error as error:
+        # Its messages may quote a line of the log.
+        why = f"DuckDB cannot write it ({type(error).__name__}); is the disk full?"
+        raise OSError(errno.EIO, why, part) from None
 
 
 def _quoted(text: str) -> str:

@@ -16,7 +16,7 @@ from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.archived.reader import ArchivedReader
 from audit_emit._readers.files.quarantine import ENDING, QUARANTINE
-from audit_emit._runtime.files import sync_directory
+from audit_emit._runtime.files import naming, sync_directory
 from audit_emit._stores.jsonl.directory import FILE_MODE, Layout, make_directory
 
 _BLOCK = 1 << 20
@@ -130,16 +130,25 @@ def _is_there(path: str, part: Packed) -> bool:
 
 
 def _write(path: str, fill: Callable[[IO[bytes]], object]) -> None:
-    """A file that has its name only when it is whole and on the disk."""
+    """A file that has its name only when it is whole and on the disk; else nothing is left of it.
+
+    Raises:
+        OSError: it cannot be written; the error names it.
+    """
     part = f"{path}.part"
     with suppress(FileNotFoundError):
         os.unlink(part)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    with open(descriptor, "wb") as file:
-        fill(file)
-        file.flush()
-        os.fsync(descriptor)
-    os.rename(part, path)
+    try:
+        with naming(path), open(descriptor, "wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(part, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
 
 
 def _checkpoints(cold: Cold, file: IO[bytes]) -> None:

@@ -103,6 +103,12 @@ class ArchiverThread:
         if self._settings.enabled:
             self._thread.start(_go_on, weakref.ref(self), self._calls)
 
+    def is_for(self, settings: ArchiveSettings, hour: tuple[int, int]) -> bool:
+        """Whether this one goes on in this process, and does what one with these would do."""
+        goes_on = self._thread.is_alive() if self._settings.enabled else True
+        here = self._pid == os.getpid() and not self._asked
+        return here and goes_on and (self._settings, self._hour) == (settings, hour)
+
     def __del__(self) -> None:
         try:
             self._calls.put(None)

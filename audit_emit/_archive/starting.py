@@ -11,7 +11,7 @@ from typing import Any
 from audit_emit._archive.daily import JITTER_SECONDS, hour_of
 from audit_emit._archive.service import ArchiverThread
 from audit_emit._checkpoints.checkpointer import Record
-from audit_emit._core.beside import archives
+from audit_emit._core.beside import archives, beside
 from audit_emit._core.emitter import Emitter
 from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings.archive import archive_settings
@@ -27,6 +27,9 @@ def start(
 
     Args:
         jitter: seconds after the hour within which it begins.
+
+    Raises:
+        ConfigError, RuntimeError: see there.
     """
     try:
         hour = hour_of(daily)
@@ -40,11 +43,18 @@ def start(
         raise ConfigError("signing_key", "is needed: it signs the manifests of the archive")
     if find_spec("boto3") is None:
         raise ConfigError("archive", "needs boto3: pip install 'audit-emit[s3]'")
+    before = beside(emitter)
+    if not isinstance(before, ArchiverThread):
+        before = None
+    if before is not None and before.is_for(settings, hour):
+        return before
     record, tell = _recorder(weakref.ref(emitter)), weak_callback(emitter.tell)
     thread = ArchiverThread(path, settings, ring, hour, record, tell, jitter=jitter)
+    thread.start()
     archives(emitter, thread)
     _started.add(thread)
-    thread.start()
+    if before is not None:
+        before.stop(0)
     return thread
 
 

@@ -25,7 +25,12 @@ def archives(emitter: Emitter, archiver: Beside) -> None:
     _archivers[emitter] = archiver
 
 
+def beside(emitter: Emitter) -> Beside | None:
+    """The archiver that the health of an emitter shows."""
+    return _archivers.get(emitter)
+
+
 def archiver_of(emitter: Emitter) -> dict[str, Any]:
     """The report of the archiver of an emitter."""
-    found = _archivers.get(emitter)
+    found = beside(emitter)
     return found.report() if found is not None else {"state": "off"}

@@ -193,6 +193,9 @@ def start_archiver(
     ``AUDIT_EMIT_ARCHIVE_ENABLED`` is 1, and it never deletes anything. ``health()["archive"]`` says
     what it does. Needs the extra ``s3``; see ``docs/archive.md``.
 
+    An emitter has one. The same call again gives the one that there is; a call with another hour or
+    archive takes its place, and the one before ends after the part at hand.
+
     Args:
         daily: hour and minute in UTC, such as ``03:00``; it begins within a quarter of an hour.
         archive: ``s3://bucket/prefix``; by default ``AUDIT_EMIT_ARCHIVE_URL``.
@@ -204,6 +207,7 @@ def start_archiver(
     Raises:
         ConfigError: the emitter has no file or no key that signs, a setting of the archive cannot
             be used, or boto3 is missing.
+        RuntimeError: the system starts no further thread; an archiver from before goes on.
     """
     from audit_emit._archive import starting  # noqa: PLC0415 - whoever only emits does not pay
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from audit_emit._runtime.interrupts import let_through
 
-__all__ = ["sync_directory", "write_all"]
+__all__ = ["naming", "sync_directory", "write_all"]
 
 _DIRECTORY = (
     os.O_RDONLY
@@ -17,6 +19,17 @@ _DIRECTORY = (
 )
 _FAILURES = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
 """Of a disk; with other errors a file system says that it syncs no directories."""
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Let an error of the disk that names no place name this one: a write to a file does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = path
+        raise
 
 
 def write_all(descriptor: int, data: bytes) -> None:

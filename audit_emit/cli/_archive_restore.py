@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import click
@@ -17,10 +18,13 @@ from audit_emit.cli._archiving import (
     to_option,
 )
 from audit_emit.cli._bar import on_terminal
-from audit_emit.cli._command import Command
+from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.log import KeyRing
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a disk that is full says, or a bound that somebody set for this process."""
 
 
 @click.command(
@@ -31,6 +35,7 @@ from audit_emit.log import KeyRing
         Exit.FINDINGS: "an object is not what its manifest says, or a manifest is by nobody known",
         Exit.USAGE: "usage, or several chains are there",
         Exit.NOTHING: "nothing is archived there, or the directory is not empty",
+        Exit.INCOMPLETE: "the disk is full: make room, and run it again",
         Exit.NO_ANSWER: "the store gives no answer",
     },
     examples=[
@@ -84,6 +89,14 @@ def restore(
                 done = restore_files(bucket, cold, os.path.abspath(directory), bar)
     except FAILURES as error:
         return failed(error)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        complain(
+            f"{error.filename}: {error.strerror}; what was restored by then stays: make room, and "
+            "run it again, which goes on from there"
+        )
+        return Exit.INCOMPLETE
     click.echo(
         f"restored  records {done.first} to {done.last} of chain {cold.chain}: "
         f"{done.written} segments written, {done.kept} were there"

@@ -21,6 +21,7 @@ from audit_emit._archive.guard import guard_of, noted
 from audit_emit._archive.run import Archiver
 from audit_emit._archive.service import ArchiverThread
 from audit_emit._archive.starting import start
+from audit_emit._runtime.threads import Background
 from audit_emit.cli import main
 from audit_emit.errors import ConfigError
 
@@ -85,11 +86,14 @@ def manifests(store: Store) -> list[str]:
 def test_a_service_archives_its_log_once_a_day_and_health_says_so(
     emitter: Emitter, tmp_path: Path, enabled: Store
 ) -> None:
-    threads = [begun(emitter) for _ in range(3)]
+    others = [service(tmp_path / "log") for _ in range(2)]
+    threads = [begun(one) for one in (emitter, *others)]
     guard = guard_of(str(tmp_path / "log"), f"s3://{enabled.name}/audit")
     until(lambda: noted(guard).day)
     for thread in threads:
         assert thread.stop(PATIENCE)
+    for other in others:
+        other.close()
     assert len(manifests(enabled)) == len(list((tmp_path / "log").glob("audit-*.jsonl"))) > 1
     assert begun(emitter).round() > 0, "the day is done"
     found = emitter.health()["archive"]
@@ -109,6 +113,33 @@ def test_a_log_may_go_into_two_archives_and_the_day_of_one_is_not_that_of_the_ot
         assert thread.stop(PATIENCE)
     found = manifests(enabled)
     assert {key.startswith("elsewhere/") for key in found} == {True, False}
+
+
+def test_an_emitter_has_one_archiver_and_another_takes_its_place(
+    emitter: Emitter, enabled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = begun(emitter)
+    assert begun(emitter) is first
+    with monkeypatch.context() as full:
+        full.setattr(Background, "start", _no_thread)
+        with pytest.raises(RuntimeError, match="thread"):
+            start("01:00", "", emitter)
+    assert begun(emitter) is first, "it goes on"
+    second = start("00:00", f"s3://{enabled.name}/elsewhere", emitter, jitter=0.0)
+    assert second is not first
+    until(lambda: second.report()["last_day"])
+    first._thread.join(PATIENCE)
+    assert not first._thread.is_alive()
+    assert emitter.health()["archive"]["archive"].endswith("/elsewhere")
+    second._pid -= 1  # a forked child has the objects of its parent, and begins anew
+    third = start("00:00", f"s3://{enabled.name}/elsewhere", emitter, jitter=0.0)
+    assert third is not second
+    for one in (second, third):
+        assert one.stop(PATIENCE)
+
+
+def _no_thread(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 def test_it_is_dormant_until_it_is_enabled(emitter: Emitter, store: Store) -> None:

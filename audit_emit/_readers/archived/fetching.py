@@ -17,6 +17,7 @@ from audit_emit._format.record import Head
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.vouching import Vouching
 from audit_emit._readers.files.logfiles import LogFile
+from audit_emit._runtime.files import naming
 from audit_emit._settings.archive import ArchiveSettings
 from audit_emit.errors import ArchiveError, ObjectStoreError
 
@@ -73,11 +74,12 @@ def fetched(settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vou
     vouching.check(of, part)
     key = of.key_of(part)
     with tempfile.TemporaryFile() as file:
-        with named_by_manifest(key):
+        with named_by_manifest(key), naming(tempfile.gettempdir()):
             digest = bucket_of(settings).fetch(key, part.version, file, part.packed_size)
         if (file.tell(), digest) != (part.packed_size, part.packed_sha256):
             raise altered(key)
-        file.flush()
+        with naming(tempfile.gettempdir()):
+            file.flush()
         return os.dup(file.fileno())
 
 
