@@ -21,6 +21,7 @@ from sqlalchemy import orm
 from sqlalchemy.ext import asyncio as sa_asyncio
 from support.postgres_records import assert_unforked, draft, drafts, lines_of, own_record
 from support.postgres_server import Database
+from support.program import PROGRAM
 from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, bind
@@ -31,8 +32,6 @@ from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import AuditError, DatabaseError
 from audit_emit.outbox import aemit_in, emit_in, start_sealer
-
-_MAIN = "from audit_emit.cli import main; raise SystemExit(main())"
 
 
 @pytest.fixture
@@ -376,7 +375,7 @@ def test_kill_9_of_a_sealer_loses_and_doubles_nothing(shop: Database, emitter: E
         for _ in range(3):
             before = shop.run("SELECT count(*) FROM audit_emit.records")[0][0]
             process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, "seal", "--follow", shop.as_user("the_writer")],
+                [*PROGRAM, "seal", "--follow", shop.as_user("the_writer")],
                 stderr=subprocess.DEVNULL,
             )
             until(
@@ -399,7 +398,7 @@ def test_the_command_goes_on_until_it_is_told_to_end(
     out = tmp_path / "out"
     with out.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN, "seal", "--follow", "--lines",
+            [*PROGRAM, "seal", "--follow", "--lines",
              shop.as_user("the_writer")], stdout=file,
         )  # fmt: skip
     try:

@@ -48,9 +48,17 @@ def _number(node: ast.AST | None) -> float | None:
     return None
 
 
+def _called(node: ast.Call) -> str:
+    """The last part of the name of what is called."""
+    function = node.func
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
+
+
 def _reads_a_clock(node: ast.AST) -> bool:
     return any(
-        isinstance(one, ast.Call) and ast.unparse(one.func).endswith(("monotonic", "perf_counter"))
+        isinstance(one, ast.Call) and _called(one).endswith(("monotonic", "perf_counter"))
         for one in ast.walk(node)
     )
 
@@ -60,7 +68,7 @@ def impatient(tree: ast.AST) -> Iterator[str]:
     asserted = {id(node.test) for node in ast.walk(tree) if isinstance(node, ast.Assert)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            name = ast.unparse(node.func).rpartition(".")[2]
+            name = _called(node)
             given = [one.value for one in node.keywords if one.arg == "timeout"]
             if name in WAITS or (name in ANSWERS and id(node) in asserted):
                 given += node.args[:1]

@@ -111,7 +111,8 @@ class Access:
         self.sign_in: SignIn | None = sign_in
         self._proxy_secret = proxy_secret
         self._key = os.urandom(32)
-        self._nobody = hash_password(os.urandom(8).hex())
+        # Of no password: a name that is not known takes as long as one that is.
+        self._nobody = _hashed(os.urandom(16), os.urandom(32))
         self._remembered: OrderedDict[bytes, Identity] = OrderedDict()
         # One password at a time: each takes 16 MiB and 0.2 s, and anybody may send one.
         self._lock = threading.Lock()
@@ -227,7 +228,11 @@ def hash_password(password: str) -> str:
     """A password as the file of users has it: ``scrypt:n:r:p:salt:hash`` (RFC 7914)."""
     salt = os.urandom(16)
     found = hashlib.scrypt(password.encode(), salt=salt, n=_N, r=_R, p=_P, maxmem=_MEMORY, dklen=32)
-    return f"scrypt:{_N}:{_R}:{_P}:{salt.hex()}:{found.hex()}"
+    return _hashed(salt, found)
+
+
+def _hashed(salt: bytes, digest: bytes) -> str:
+    return f"scrypt:{_N}:{_R}:{_P}:{salt.hex()}:{digest.hex()}"
 
 
 def _parts(hashed: object) -> tuple[int, int, int, bytes, bytes] | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from declared_events import EVENTS, Invitations, Invited, main
+from support.program import PROGRAM
 from support.waiting import PATIENCE
 
 from audit_emit import configure
@@ -60,7 +61,7 @@ def test_its_source_has_one_call_that_is_not_declared_and_one_that_does_not_fit(
 
 def test_a_page_is_made_of_it() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "audit_emit", "schema", "docs", "--module", "declared_events"],
+        [*PROGRAM, "schema", "docs", "--module", "declared_events"],
         capture_output=True,
         text=True,
         check=True,

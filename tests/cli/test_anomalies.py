@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.anomalous_log import lines, record
 from support.plain_log_reader import of_type
+from support.program import PROGRAM
 from support.waiting import PATIENCE, until
 
 from audit_emit import configure, emit
@@ -138,7 +139,7 @@ def test_a_log_is_followed_until_told_to_end(log: Path, tmp_path: Path) -> None:
 
 def followed_while_reading(log: Path, out: Path, user: str) -> None:
     write = f"import sys; open({str(out)!r}, 'a').write(sys.stdin.read())"
-    command = [sys.executable, "-m", "audit_emit", "anomalies", str(log), "--follow"]
+    command = [*PROGRAM, "anomalies", str(log), "--follow"]
     command += ["--exec", shlex.join([sys.executable, "-c", write]), "--format", "jsonl"]
     state = log.with_name("anomalies.state")
     before = state.stat().st_mtime_ns if state.exists() else 0

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from support.archived_log import ORIGIN, SignedLog
 from support.object_store import Store
+from support.program import PROGRAM
 from support.waiting import PATIENCE, until
 
 from audit_emit._archive.guard import guard_of
@@ -22,8 +22,6 @@ from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._signing.trusted_keys import private_pem
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 @pytest.fixture

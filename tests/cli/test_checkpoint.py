@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from support.plain_log_reader import chain_ok, of_type, whole_lines
+from support.program import PROGRAM
 from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
@@ -27,8 +28,6 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import SinkError
-
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 class Place:

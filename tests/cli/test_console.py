@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.console_client import log_in
+from support.program import PROGRAM
 from support.requirements import program
 from support.waiting import PATIENCE
 
@@ -32,7 +33,7 @@ def log(tmp_path: Path) -> Path:
 def served(log: Path, own: Path, *more: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A running console, and its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "audit_emit", "console", str(log), "--port", "0", *more],
+        [*PROGRAM, "console", str(log), "--port", "0", *more],
         env={**os.environ, "AUDIT_EMIT_JSONL": str(own)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -29,7 +29,7 @@ from audit_emit.cli._service import DemoFailed, Service, as_json, find_apps
 
 START = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from audit_emit.cli import main; sys.exit(main())"
+    "from audit_emit_command import main; sys.exit(main())"
 )
 """A process started in the background of a shell may inherit that SIGINT is ignored."""
 PROGRAM = (sys.executable, "-c", START)

@@ -8,7 +8,6 @@ import os
 import pwd
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.fake_loki import LokiServer
+from support.program import PROGRAM
 
 from audit_emit._format.record import ts_of
 from audit_emit._loki.client import Entry, LokiClient
@@ -286,10 +286,9 @@ def test_arguments_stand_for_settings(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_path_that_is_not_unicode_is_shown(tmp_path: Path) -> None:
-    program = "import sys; from audit_emit.cli import main; sys.exit(main())"
     environ = {**os.environb, b"AUDIT_EMIT_JSONL": bytes(tmp_path) + b"/\xff/audit.jsonl"}
     for options in ([], ["--json"]):
-        command = [sys.executable, "-c", program, "doctor", *options]
+        command = [*PROGRAM, "doctor", *options]
         result = subprocess.run(command, env=environ, capture_output=True, check=False)
         assert result.returncode == Exit.OK, result.stderr
         assert b"udcff" in result.stdout

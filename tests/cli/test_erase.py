@@ -10,7 +10,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from support.plain_log_reader import chain_ok
+from support.program import PROGRAM
 from support.subject_keys import last, opened
 
 from audit_emit import Emitter, Subject
@@ -341,7 +341,7 @@ def _die_at(step: int) -> None:
 
 
 def test_two_at_once_are_one_erasure(written: Path, keys: Path) -> None:
-    command = [sys.executable, "-m", "audit_emit", "erase", "u-17", str(written.parent)]
+    command = [*PROGRAM, "erase", "u-17", str(written.parent)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
     said = sorted(one.communicate()[0].decode() for one in both)
     assert [one.returncode for one in both] == [0, 0]

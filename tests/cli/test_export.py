@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support.export_records import LINES
+from support.program import PROGRAM
 from support.sealed_log import Sealed, sealed_log
 from support.waiting import PATIENCE, until
 
@@ -152,7 +152,7 @@ def test_following_ends_cleanly_when_told_to(log: Path, tmp_path: Path) -> None:
     (log / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in LINES[:7]))
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "audit_emit", "export", str(log)),
+            *(*PROGRAM, "export", str(log)),
             *("--out", str(output), "--resume", "--follow"),
         ],
         stderr=subprocess.PIPE,
@@ -177,7 +177,7 @@ def has(output: Path, lines: int) -> bool:
 
 def test_following_a_log_that_is_cut_is_a_finding(log: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "audit_emit", "export", str(log), "--follow"],
+        [*PROGRAM, "export", str(log), "--follow"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

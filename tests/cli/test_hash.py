@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.program import PROGRAM
 from support.waiting import PATIENCE
 
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
 KEY = "k" * 32
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 def run(stdin: bytes, *options: str, **environ: str) -> subprocess.CompletedProcess[bytes]:

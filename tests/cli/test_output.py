@@ -6,11 +6,11 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.program import PROGRAM
 from support.waiting import PATIENCE
 
 from audit_emit import Emitter
@@ -19,7 +19,7 @@ from audit_emit.cli import verify as verifying
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._group import COMMANDS, Lazy
 
-COMMAND = [sys.executable, "-m", "audit_emit"]
+COMMAND = [*PROGRAM]
 PRINTS_NOTHING_TO_KEEP = set("archive console db demo repair schema seal tiles witness".split())
 """Groups, a server, a performance, what changes a log, what goes on for others."""
 

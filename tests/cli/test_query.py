@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from support.chain_builder import MadeChain, rewritten
 from support.fake_loki import Asked, Fault, LokiServer, lost, status, truncated
+from support.program import PROGRAM
 from support.sealed_log import Sealed, sealed_log
 
 from audit_emit import bind, configure, emit
@@ -370,7 +371,7 @@ def test_a_record_that_is_nested_deep_is_shown(
 def in_terminal(*arguments: str, columns: int) -> str:
     """What a command shows on a terminal of so many columns."""
     ours, theirs = os.openpty()
-    command = [sys.executable, "-m", "audit_emit", *arguments]
+    command = [*PROGRAM, *arguments]
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
     with subprocess.Popen(command, stdout=theirs, env=environment):
         os.close(theirs)

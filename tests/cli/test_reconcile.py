@@ -18,6 +18,7 @@ from support.fake_loki_store import CONFIGURED, HOUR
 from support.log_and_loki import LogAndLoki, OnPush
 from support.loki_program import RealLoki
 from support.postgres_server import Database
+from support.program import CODE
 
 from audit_emit._format.record import ns_of, ts_of
 from audit_emit._loki.client import Entry
@@ -544,9 +545,7 @@ def test_no_log(tmp_path: Path, fake_loki: LokiServer, capsys: Output) -> None:
 
 
 def test_without_httpx(log: LogAndLoki) -> None:
-    code = (
-        "import sys; sys.modules['httpx'] = None;from audit_emit.cli import main; sys.exit(main())"
-    )
+    code = f"import sys; sys.modules['httpx'] = None; {CODE}"
     words = ["reconcile", str(log.directory), "--loki", log.client.url]
     found = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=False)
     assert found.returncode == Exit.USAGE

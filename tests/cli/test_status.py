@@ -189,7 +189,7 @@ def test_it_is_watched_until_ctrl_c(signed: Path) -> None:
     # A process in the background of a shell may have inherited that the signal is ignored.
     start = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from audit_emit.cli import main; sys.exit(main())"
+        "from audit_emit_command import main; sys.exit(main())"
     )
     command = [sys.executable, "-c", start, "status", str(signed), "--watch"]
     with subprocess.Popen(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.program import PROGRAM
 from support.verifier_comparison import MadeLog
 from support.waiting import PATIENCE
 
 from audit_emit.cli._exit import Exit
-
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from support.program import PROGRAM
 from support.prunable_log import PrunableLog
 from support.waiting import PATIENCE
 
@@ -23,7 +23,6 @@ from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
 
 RING = KeyRing([Ed25519Key.from_seed(b"s" * 32)])
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.program import PROGRAM
 from support.verifier_comparison import ORIGIN, SECRET, MadeLog
 
 from audit_emit._signing.trusted_keys import Ed25519Key
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.program import PROGRAM
 from support.waiting import PATIENCE
 from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
@@ -20,8 +20,6 @@ from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
 from audit_emit._verify import others
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-
-PROGRAM = (sys.executable, "-c", "import sys; from audit_emit.cli import main; sys.exit(main())")
 
 
 @pytest.fixture

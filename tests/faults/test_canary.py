@@ -95,7 +95,7 @@ def test_no_command_shows_the_key(source: str, command: list[str], tmp_path: Pat
         AUDIT_EMIT_JSONL=str(tmp_path / "audit.jsonl"),
         HOME=str(tmp_path),
     )
-    code = "from audit_emit.cli import main; main()"
+    code = "from audit_emit_command import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *command],
         env=env,

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import collections
-import dataclasses
 import datetime as dt
 import decimal
 import json
@@ -59,7 +58,7 @@ def one(value: object, event_type: str = "x.y") -> Any:
 # Any value
 
 
-@pytest.mark.parametrize("make", CASES)
+@for_each("make", CASES)
 @pytest.mark.parametrize("event_type", ["x.y", "secret.set"])
 def test_any_fields_become_json_of_bounded_size(make: Callable[[], Any], event_type: str) -> None:
     for fields in (make(), {"x": make()}, [make()], {"password": make()}, {1: [{"y": make()}]}):
@@ -68,7 +67,7 @@ def test_any_fields_become_json_of_bounded_size(make: Callable[[], Any], event_t
         assert len(text.encode()) <= 60 * 1024
 
 
-@pytest.mark.parametrize("make", CASES)
+@for_each("make", CASES)
 @pytest.mark.parametrize("key", [None, b"k" * 32])
 def test_no_canary_is_in_any_output(make: Callable[[], Any], key: bytes | None) -> None:
     normaliser = Normaliser(Redactor(key))
@@ -656,7 +655,7 @@ def test_a_dict_that_another_thread_changes_is_still_told() -> None:
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        for _ in range(300):
+        for _ in range(50):
             assert isinstance(plain(fields)["a"], dict)
     finally:
         stop.set()
@@ -850,8 +849,8 @@ def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> No
 def test_the_types_that_are_remembered_are_bounded() -> None:
     from audit_emit._fields import types as _types
 
-    for _ in range(3000):
-        plain({"x": dataclasses.make_dataclass("D", [])()})
+    for _ in range(1100):
+        plain({"x": type("D", (), {})()})
     assert len(_types._handlers) <= 1024
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from collections.abc import Iterator
 from itertools import combinations
 
 import pytest
 
 from audit_emit._format.printable import shown_value, visible
 
-EVERY = [chr(code) for code in range(sys.maxunicode + 1)]
 WITHOUT_INK = (
     "HANGUL FILLER",
     "CHOSEONG FILLER",
@@ -24,6 +24,10 @@ WITHOUT_INK = (
 """Parts of the names, in Unicode's own list, of letters, marks and symbols that are not drawn."""
 
 
+def every_character() -> Iterator[str]:
+    return map(chr, range(sys.maxunicode + 1))
+
+
 def named(character: str) -> str:
     return unicodedata.name(character, "")
 
@@ -31,7 +35,7 @@ def named(character: str) -> str:
 def test_blanks_and_what_no_terminal_draws_are_spelled_out() -> None:
     wanted = [
         character
-        for character in EVERY
+        for character in every_character()
         if character != " "
         and (
             unicodedata.category(character)[0] in "CZ"
@@ -68,9 +72,10 @@ def test_two_users_never_look_like_one(hidden: str) -> None:
 
 
 def test_no_two_characters_look_like_each_other_when_spelled_out() -> None:
-    spelled = [visible(character) for character in EVERY if visible(character) != character]
+    shown = {character: visible(character) for character in every_character()}
+    spelled = [text for character, text in shown.items() if text != character]
     assert len(set(spelled)) == len(spelled)
-    assert not set(spelled) & {character for character in EVERY if visible(character) == character}
+    assert not [text for text in spelled if shown.get(text) == text]
 
 
 @pytest.mark.parametrize(

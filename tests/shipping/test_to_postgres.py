@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from support.chain_builder import CHAIN, MadeChain
 from support.cutting_proxy import CuttingProxy
 from support.postgres_records import assert_unforked, chains_of, drafts, lines_of
 from support.postgres_server import Database
+from support.program import PROGRAM
 from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter, open_log
@@ -25,8 +25,6 @@ from audit_emit._stores.postgres.rows import BATCH
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import DatabaseError
-
-_MAIN = "from audit_emit.cli import main; raise SystemExit(main())"
 
 
 def write(directory: Path, *parts: list[bytes]) -> Path:
@@ -267,7 +265,7 @@ def test_the_command_ships_and_says_so(
 def test_following_goes_on_until_it_is_told_to_end(audited: Database, tmp_path: Path) -> None:
     lines = MadeChain().add(60).lines
     process = subprocess.Popen(
-        [sys.executable, "-c", _MAIN, "ship", str(tmp_path / "log"), "--follow",
+        [*PROGRAM, "ship", str(tmp_path / "log"), "--follow",
          "--to", audited.as_user("the_writer")],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},

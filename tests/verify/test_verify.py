@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.chain_builder import BEGIN, SECOND, MadeChain, rewritten
 from support.peak_memory import peak
+from support.program import PROGRAM
 from support.verifier_comparison import KEY, MadeLog, both, kinds, ours, rechained
 
 from audit_emit._format.record import ts_of
@@ -78,8 +79,7 @@ class TestFiles:
         read, write = os.pipe()
         with os.fdopen(write, "wb") as file:
             file.write(b"".join(log.lines())[:60_000])
-        code = "import sys; from audit_emit.cli import main; sys.exit(main())"
-        found = subprocess.run([sys.executable, "-c", code, "verify", "-"], stdin=read, check=False)
+        found = subprocess.run([*PROGRAM, "verify", "-"], stdin=read, check=False)
         os.close(read)
         assert found.returncode == Exit.OK
 
@@ -231,8 +231,7 @@ class TestRanges:
 
     def test_standard_input_is_verified_to_its_end(self, made: MadeChain, tmp_path: Path) -> None:
         path = self.spoilt(made, tmp_path / "audit.jsonl", 18)
-        code = "import sys; from audit_emit.cli import main; sys.exit(main())"
-        command = [sys.executable, "-c", code, "verify", "--until", ts_of(BEGIN)[:19], "-"]
+        command = [*PROGRAM, "verify", "--until", ts_of(BEGIN)[:19], "-"]
         with path.open("rb") as file:
             assert subprocess.run(command, stdin=file, check=False).returncode == 1
 
