@@ -90,13 +90,7 @@ def restore(
     except FAILURES as error:
         return failed(error)
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        complain(
-            f"{error.filename}: {error.strerror}; what was restored by then stays: make room, and "
-            "run it again, which goes on from there"
-        )
-        return Exit.INCOMPLETE
+        return _full(error)
     click.echo(
         f"restored  records {done.first} to {done.last} of chain {cold.chain}: "
         f"{done.written} segments written, {done.kept} were there"
@@ -104,6 +98,21 @@ def restore(
     begin = f" --from-seq {done.first}" if done.first > 1 else ""
     click.echo(visible(f"verify it with: audit-emit verify {directory}{begin} --key KEY"))
     return Exit.OK
+
+
+def _full(error: OSError) -> Exit:
+    """Say what to do where there is no room.
+
+    Raises:
+        OSError: it is another failure.
+    """
+    if error.errno not in _FULL:
+        raise error
+    complain(
+        f"{error.filename}: {error.strerror}; what was restored by then stays: make room, and run "
+        "it again, which goes on from there"
+    )
+    return Exit.INCOMPLETE
 
 
 def _range(colds: list[Cold], first: int, last: int | None) -> Cold | None:
