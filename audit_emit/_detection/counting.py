@@ -6,7 +6,6 @@ from typing import Any
 
 from audit_emit._detection.groups import short
 from audit_emit._detection.members import lasting
-from audit_emit._detection.values import Get, getter
 from audit_emit._detection.watcher import KEPT, Watcher, amount
 from audit_emit._detection.windows import Event, Hit, Parts, Sliding, Values
 
@@ -35,10 +34,7 @@ class ValueCount(Watcher):
     """``value_count``."""
 
     state = Values
-
-    def reader(self) -> Get:
-        """See ``Watcher``."""
-        return getter(self.spec.field)
+    reads = True
 
     def add(self, state: Values, part: int, value: Any, event: Event) -> Hit | None:
         """See ``Watcher``."""
@@ -61,10 +57,11 @@ class ValueSum(Watcher):
     """``value_sum``."""
 
     state = Sliding
+    reads = True
 
-    def reader(self) -> Get:
+    def read(self, value: Any) -> float | None:
         """See ``Watcher``."""
-        return amount(self.spec.field)
+        return amount(value)
 
     def add(self, state: Sliding, part: int, value: float, event: Event) -> Hit | None:
         """See ``Watcher``."""

@@ -82,7 +82,7 @@ class Beat(msgspec.Struct, gc=False):
     size: ClassVar[int] = 1
 
 
-class Usual(msgspec.Struct, gc=False):
+class Buckets(msgspec.Struct, gc=False):
     """``baseline``: how much there was in each of the last buckets of time."""
 
     slot: int = 0

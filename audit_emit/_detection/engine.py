@@ -6,16 +6,17 @@ so these records are not decoded, let alone compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from audit_emit._detection.alert import CLOCK_STEP, STATE_FULL, Alert
-from audit_emit._detection.decoding import UNDECODED, whole
-from audit_emit._detection.groups import TOTAL_BYTES, Pool
-from audit_emit._detection.plans import NOTHING, Plan, Plans, Steps
+from audit_emit._detection.groups import TOTAL_BYTES, Key, Pool
+from audit_emit._detection.looking import Look, Steps
+from audit_emit._detection.plans import NOTHING, Plans
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.values import Record
-from audit_emit._detection.watcher import ALWAYS, WAITING, Found, Watcher
+from audit_emit._detection.watcher import ALWAYS, WAITING, Watcher
 from audit_emit._detection.watchers import KINDS, Silence
 from audit_emit._detection.windows import Event, Hit
 from audit_emit._format.record import MAX_SEQ, TYPE_LIMIT, head_of, ns_of, parsed, ts_of
@@ -38,9 +39,6 @@ _HOUR_NS = 3600 * 10**9
 _FIRST_NS, _LAST_NS = 100 * 10**9, 9 * 10**18
 """In 1970 and in 2255: minutes before and after are taken for these, so that times with their
 windows fit 64 bits and none is below 0."""
-
-
-_EVENT = tuple.__new__
 
 
 class Engine:
@@ -67,16 +65,16 @@ class Engine:
         for rule in correlations:
             assert rule.correlation is not None  # noqa: S101 - for the type checker
             self.watchers[rule.name] = KINDS[rule.correlation.type](rule, self.pool)
-        steps = Steps(self._event, self._holds, self._found)
+        self._place = self._placing()
+        steps = Steps(self._place, self._holds, self._found)
         self._plans = Plans(rules, self.watchers, steps)
         self._silences = [one for one in self.watchers.values() if isinstance(one, Silence)]
-        self._known: dict[bytes, Plan] = {}
+        self._known: dict[bytes, Look] = {}
         self.forgotten: set[str] = set()
         self.due = ALWAYS
         self._due_ts = b"~"
         self.last_ts = b""
         self.last_ns = 0
-        self._minute = ("", 0)
         self.steps = (-ALWAYS, 0)
         self._alerts: list[Alert] = []
 
@@ -96,7 +94,7 @@ class Engine:
             if plan is None:
                 plan = self._first_plan(kind, line)
                 if kind not in known:  # a line of another form: its first bytes are no time
-                    self._look(line, plan)
+                    plan(line)
                     continue
             ts = line[_TS]
             if ts < last:
@@ -105,7 +103,7 @@ class Engine:
                 self._pass_time(ns)
             last = ts
             if plan is not NOTHING:
-                self._look(line, plan)
+                plan(line)
         self.last_ts = last
         self.records += len(lines)
         if self.pool.forgot:
@@ -113,7 +111,7 @@ class Engine:
         alerts, self._alerts = self._alerts, []
         return alerts
 
-    def _first_plan(self, kind: bytes, line: bytes) -> Plan:
+    def _first_plan(self, kind: bytes, line: bytes) -> Look:
         """What to do with a type that was not met yet, or with a line of another form."""
         if not kind.startswith(_BETWEEN) or b"\\" in kind or len(kind) > _LONGEST:
             record = parsed(line)
@@ -124,35 +122,26 @@ class Engine:
         plan = self._known[kind] = self._plan(kind[len(_BETWEEN) :].decode("utf-8", "replace"))
         return plan
 
-    def _plan(self, event_type: str) -> Plan:
+    def _plan(self, event_type: str) -> Look:
         return NOTHING if event_type == RECORD else self._plans.of(event_type)
 
-    def _look(self, line: bytes, plan: Plan) -> None:
-        try:
-            record = plan.decode(line)
-        except UNDECODED as error:
-            let_through(error)
-            found = whole(line)
-            if found is None:
-                return
-            record = found
-        plan.look(record)
+    def _placing(self) -> Callable[[Any, Any], tuple[int, int]]:
+        """What gives the number and the time of a record; the time before it where it has none."""
+        minute, begun = "", 0
 
-    def _event(self, record: Record) -> Event:
-        """Place and time of a record; where they are none, those of the record before."""
-        minute, seconds = self._minute
-        try:
-            seq, ts = record["seq"], record["ts"]
-            if ts[:17] != minute:
-                begun = ns_of(f"{ts[:17]}00.000000000Z")
-                minute, seconds = self._minute = ts[:17], min(max(begun, _FIRST_NS), _LAST_NS)
-            self.last_ns = seconds + int(ts[17:19] + ts[20:29])
-        except (ValueError, TypeError, LookupError, OverflowError) as error:
-            let_through(error)
-            seq = record.get("seq")
-        if type(seq) is not int or not 0 <= seq <= MAX_SEQ:
-            seq = 0
-        return _EVENT(Event, (self.last_ns, (seq,), self.last_ns))
+        def place(seq: Any, ts: Any) -> tuple[int, int]:
+            nonlocal minute, begun
+            try:
+                if ts[:17] != minute:
+                    first = ns_of(f"{ts[:17]}00.000000000Z")
+                    minute, begun = ts[:17], min(max(first, _FIRST_NS), _LAST_NS)
+                ns = self.last_ns = begun + int(ts[17:19] + ts[20:29])
+            except (ValueError, TypeError, LookupError, OverflowError) as error:
+                let_through(error)
+                ns = self.last_ns
+            return (seq if type(seq) is int and 0 <= seq <= MAX_SEQ else 0), ns
+
+        return place
 
     def _holds(self, rule: Rule, event: Event) -> None:
         """A rule that is about single records holds."""
@@ -173,19 +162,19 @@ class Engine:
                     "for longest are forgotten",
                 )
 
-    def _found(self, watcher: Watcher, found: Found, record: Record | None) -> None:
-        rule, hit = watcher.rule, found.hit
-        if found is WAITING:
+    def _found(self, watcher: Watcher, key: Key, hit: Hit, record: Record | None) -> None:
+        rule = watcher.rule
+        if hit is WAITING:
             self.wait()
             return
         if hit.fresh and rule.name not in self.rules.quiet:
-            group = dict(zip(watcher.fields, found.key, strict=True))
+            group = dict(zip(watcher.fields, key, strict=True))
             self._alert(rule, hit, group, watcher.said(hit))
         if record is not None:
-            for take, above in self._plans.above(rule):
-                led = take(record, hit.event)
+            for above, given in self._plans.above(rule):
+                led = given(record, hit.event)
                 if led is not None:
-                    self._found(above, led, record)
+                    self._found(above, *led, record)
 
     def _alert(self, rule: Rule, hit: Hit, group: Mapping[str, str | None], reason: str) -> None:
         event = hit.event
@@ -234,17 +223,17 @@ class Engine:
         before = _ns(last)
         if record is None or before is None:
             return
-        event = self._event(record)
-        step = before - event.ns
+        seq, ns = self._place(record.get("seq"), record.get("ts"))
+        step = before - ns
         told, size = self.steps
-        if step < _STEP_NS or (abs(event.ns - told) < _HOUR_NS and step < 2 * size):
+        if step < _STEP_NS or (abs(ns - told) < _HOUR_NS and step < 2 * size):
             return
-        self.steps = event.ns, step
+        self.steps = ns, step
         self._own(
             CLOCK_STEP,
             "Time went back",
             "low",
-            event._replace(first=event.ns),
+            Event(ns, (seq,), ns),
             f"the record is {step / 1e9:.1f} s earlier than the one before it: it came late, or a "
             "clock was set",
         )
@@ -259,7 +248,7 @@ class Engine:
     def _pass_time(self, ns: int) -> None:
         for watcher in self._silences:
             for found in watcher.tick(ns):
-                self._found(watcher, found, None)
+                self._found(watcher, *found, None)
         self.wait()
 
     def now(self, ns: int) -> list[Alert]:

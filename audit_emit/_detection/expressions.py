@@ -1,4 +1,4 @@
-"""A condition as a tree, narrowed to one type of event and made a function. Pure.
+"""A condition as a tree, narrowed to one type of event and written out. Pure.
 
 What a condition says of ``event_type`` can be told before a record is decoded. So a tree is
 narrowed once for each type of event: most rules cannot hold then, and cost nothing.
@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from audit_emit._detection.unrolled import function
-from audit_emit._detection.values import Record, getter, scalars, text_of, texts_in
+from audit_emit._detection.unrolled import Text
+from audit_emit._detection.values import Record, scalars, text_of, texts_in
 
 Tree = Any
 """``True``, ``False``, ``Item``, ``Keywords``, ``And``, ``Or`` or ``Not``."""
-
-Holds = Callable[[Record], bool]
 
 TYPE = "event_type"
 
@@ -118,56 +116,44 @@ def fields_in(tree: Tree) -> set[str] | None:
     return names
 
 
-def made(tree: Tree) -> Holds:
-    """The function of a tree."""
+def written(tree: Tree, text: Text) -> str:
+    """What is left of a condition as the text of an expression."""
     if isinstance(tree, bool):
-        return lambda _: tree
-    if _is_simple(tree):
-        return _members((tree,))
-    if isinstance(tree, Item):
-        return _item(tree)
-    if isinstance(tree, Keywords):
-        return _keywords(tree)
+        return str(tree)
+    if isinstance(tree, Item | Keywords):
+        return _leaf(tree, text)
     if isinstance(tree, Not):
-        inner = made(tree.part)
-        return lambda record: not inner(record)
-    if isinstance(tree, And):
-        if all(map(_is_simple, tree.parts)):
-            return _members(tree.parts)
-        return _all(tuple(map(made, tree.parts)))
-    return _any(tuple(map(made, tree.parts)))
+        return f"(not {written(tree.part, text)})"
+    between = " and " if isinstance(tree, And) else " or "
+    return f"({between.join(written(part, text) for part in tree.parts)})"
 
 
-def _all(parts: tuple[Holds, ...]) -> Holds:
-    def every(record: Record) -> bool:
-        for part in parts:  # noqa: SIM110 - all() takes twice the time
-            if not part(record):
-                return False
-        return True
-
-    return every
-
-
-def _any(parts: tuple[Holds, ...]) -> Holds:
-    def some(record: Record) -> bool:
-        for part in parts:  # noqa: SIM110 - as above
-            if part(record):
-                return True
-        return False
-
-    return some
+def _leaf(one: Item | Keywords, text: Text) -> str:
+    """One field and what it must be, or what must be somewhere in the record."""
+    if isinstance(one, Keywords) or one.whole:
+        text.asks_record = True
+        of_record = _keywords(one) if isinstance(one, Keywords) else _of_record(one)
+        return f"{text.value(of_record)}(record)"
+    field, holds = text.field(one.field), text.value(_of_value(one))
+    test = one.tests[0] if len(one.tests) == 1 else None
+    if not isinstance(test, Equal) or "(" in field:
+        return f"{holds}({field})"
+    lower, texts = "" if test.cased else ".lower()", text.value(test.texts)
+    return f"({field}{lower} in {texts} if type({field}) is str else {holds}({field}))"
 
 
-def _item(item: Item) -> Holds:
+def _of_record(item: Item) -> Callable[[Record], bool]:
+    tests = item.tests
+    return lambda record: all(test(record) for test in tests)
+
+
+def _of_value(item: Item) -> Callable[[Any], bool]:
+    """Whether the value of a field is what it must be."""
     tests, missing = item.tests, item.missing
-    if item.whole:
-        return lambda record: all(test(record) for test in tests)
-    get = getter(item.field)
     if len(tests) == 1:
         test = tests[0]
 
-        def one(record: Record) -> bool:
-            value = get(record)
+        def one(value: Any) -> bool:
             if value is None:
                 return missing
             if isinstance(value, list):
@@ -176,8 +162,7 @@ def _item(item: Item) -> Holds:
 
         return one
 
-    def several(record: Record) -> bool:
-        value = get(record)
+    def several(value: Any) -> bool:
         if value is None:
             return missing
         return all(any(map(test, scalars(value))) for test in tests)
@@ -185,51 +170,7 @@ def _item(item: Item) -> Holds:
     return several
 
 
-def _is_simple(tree: Tree) -> bool:
-    """Whether it says of a member of the record that it is one of some texts, or that it is not."""
-    one = tree.part if isinstance(tree, Not) else tree
-    return (
-        isinstance(one, Item)
-        and not one.whole
-        and "." not in one.field
-        and len(one.tests) == 1
-        and isinstance(one.tests[0], Equal)
-    )
-
-
-def _members(parts: tuple[Tree, ...]) -> Holds:
-    """The usual case at once: each of these simple parts holds."""
-    lines: list[str] = ["  get = record.get"]
-    values: dict[str, Any] = {}
-    for n, part in enumerate(parts):
-        one = part.part if isinstance(part, Not) else part
-        (test,) = one.tests
-        values |= {f"name{n}": one.field, f"texts{n}": test.texts, f"other{n}": _others(one)}
-        wanted = one is part
-        lines += [
-            f"  value = get(name{n})",
-            "  if type(value) is str:",
-            f"    if value{'' if test.cased else '.lower()'} {'not ' * wanted}in texts{n}:",
-            "      return False",
-            f"  elif {'not ' * wanted}other{n}(value):",
-            "    return False",
-        ]
-    return function("def made(record):", [*lines, "  return True"], values)
-
-
-def _others(item: Item) -> Holds:
-    """Whether it holds for a value that is no text."""
-    (test,) = item.tests
-
-    def other(value: Any) -> bool:
-        if value is None:
-            return item.missing
-        return any(map(test, value)) if isinstance(value, list) else test(value)
-
-    return other
-
-
-def _keywords(words: Keywords) -> Holds:
+def _keywords(words: Keywords) -> Callable[[Record], bool]:
     def found(record: Record) -> bool:
         texts = [text.lower() for text in texts_in(record)]
         hits = (any(map(test, texts)) for test in words.tests)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from audit_emit._detection.values import Record, getter, text_of
+from audit_emit._detection.unrolled import Text
+from audit_emit._detection.values import text_of
 
 Key = tuple[str | None, ...]
 
@@ -42,20 +42,13 @@ class Sized(Protocol):
 _State = TypeVar("_State", bound=Sized)
 
 
-def keyed(fields: Sequence[str]) -> Callable[[Record], Key]:
-    """What names the group of a record: the values of these fields."""
-    getters = [*map(getter, fields)]
-    name = fields[0] if len(fields) == 1 and "." not in fields[0] else ""
-    if name:  # nearly all
-
-        def one(record: Record) -> Key:
-            value = record.get(name)
-            if type(value) is str and len(value) <= CUT and value.isascii():
-                return (value,)
-            return (short(value),)
-
-        return one
-    return lambda record: tuple([short(get(record)) for get in getters])
+def part_of_key(field: str, text: Text) -> str:
+    """The text for the value of a field as a part of the name of a group: ``short`` of it."""
+    value, cut = text.field(field), text.value(short)
+    if "(" in value:
+        return f"{cut}({value})"
+    plain = f"type({value}) is str and len({value}) <= {CUT} and {value}.isascii()"
+    return f"({value} if {plain} else {cut}({value}))"
 
 
 def short(value: Any) -> str | None:

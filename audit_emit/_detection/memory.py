@@ -9,7 +9,7 @@ import msgspec
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.groups import Key
 from audit_emit._detection.watcher import Watcher
-from audit_emit._detection.watchers import FirstSeen, Silence
+from audit_emit._detection.watchers import NOT_BEGUN, FirstSeen, Silence
 
 
 class Remembered(msgspec.Struct):
@@ -18,7 +18,7 @@ class Remembered(msgspec.Struct):
     Attributes:
         groups: each with its name, those that were not seen for longest first.
         forgotten: see ``Groups``.
-        begun: see ``FirstSeen``; 0 for others.
+        begun: see ``FirstSeen``; 0 for others, and where nothing was seen.
     """
 
     groups: msgspec.Raw
@@ -54,8 +54,10 @@ def memory_of(engine: Engine) -> Memory:
 
 def _kept(watcher: Watcher) -> Remembered:
     rows = msgspec.json.encode(list(watcher.groups.table.items()))
-    begun = watcher.begun if isinstance(watcher, FirstSeen) else 0
-    return Remembered(msgspec.Raw(rows), watcher.groups.forgotten, begun)
+    begun = watcher.begun if isinstance(watcher, FirstSeen) else NOT_BEGUN
+    return Remembered(
+        msgspec.Raw(rows), watcher.groups.forgotten, 0 if begun == NOT_BEGUN else begun
+    )
 
 
 def restore(engine: Engine, memory: Memory) -> None:
@@ -80,7 +82,7 @@ def restore(engine: Engine, memory: Memory) -> None:
             watcher.groups.add(key, state)
         watcher.groups.forgotten = kept.forgotten
         if isinstance(watcher, FirstSeen):
-            watcher.begun = kept.begun
+            watcher.begun = kept.begun or NOT_BEGUN
         if isinstance(watcher, Silence):
             watcher.wait_again()
     engine.wait()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Sequence
 from typing import Any
 
-from audit_emit._detection.groups import CUT, Key, keyed, short
-from audit_emit._detection.values import Record, getter, text_of
+from audit_emit._detection.groups import short
+from audit_emit._detection.unrolled import Text
+from audit_emit._detection.values import text_of
 from audit_emit._runtime.interrupts import let_through
 
 _NETWORKS = 10_000
@@ -15,9 +15,8 @@ _LONGEST = 50
 """Characters of what may be an address, or a network; who writes more fills no memory with it."""
 
 
-def with_network(fields: Sequence[str], field: str) -> Callable[[Record], Key]:
-    """What names the group of a record: the values of fields, and the network of an address."""
-    key_of, get = keyed(fields), getter(field)
+def part_of_network(field: str, text: Text) -> str:
+    """The text for the network of an address as a part of the name of a group."""
     known: dict[str, str | None] = {}
 
     def network_in(value: Any) -> str | None:
@@ -28,26 +27,10 @@ def with_network(fields: Sequence[str], field: str) -> Callable[[Record], Key]:
             known[value] = found
         return found
 
-    def key(record: Record) -> Key:
-        return (*key_of(record), network_in(get(record)))
-
-    outer, _, inner = field.partition(".")
-    if len(fields) != 1 or "." in fields[0] or not inner or "." in inner:
-        return key
-    (name,) = fields
-
-    def usual(record: Record) -> Key:
-        """The same, with what is called above written out."""
-        found, actor = record.get(outer), record.get(name)
-        value = found.get(inner) if type(found) is dict else None
-        network = known.get(value) if type(value) is str else None
-        if network is None:
-            network = network_in(value)
-        if type(actor) is str and len(actor) <= CUT and actor.isascii():
-            return actor, network
-        return short(actor), network
-
-    return usual
+    value, find, unknown = text.field(field), text.value(known.get), text.value(network_in)
+    if "(" in value:
+        return f"{unknown}({value})"
+    return f"(type({value}) is str and {find}({value}) or {unknown}({value}))"
 
 
 def network_of(value: Any) -> str | None:

@@ -2,62 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
 
-from audit_emit._detection.decoding import EVERYTHING, Decode, decoding
-from audit_emit._detection.expressions import Holds, fields_in, made, narrowed
+from audit_emit._detection.expressions import fields_in, narrowed
+from audit_emit._detection.looking import Look, Part, Steps, Use, looking
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
-from audit_emit._detection.unrolled import function
-from audit_emit._detection.values import Record
-from audit_emit._detection.watcher import Found, Take, Watcher
-from audit_emit._detection.windows import Event
-
-Consumer = tuple[Take, Watcher]
-"""A correlation that a record is given to, and what takes it as the one of its parts that it is."""
+from audit_emit._detection.watcher import Given, Watcher
 
 
-class Use(NamedTuple):
-    """One rule.
-
-    Attributes:
-        holds: whether a record fits; ``None`` where the type says it already.
-        rule: that makes an alert of it; ``None`` where it is only a part of others.
-        consumers: correlations that it is a part of.
-    """
-
-    holds: Holds | None
-    rule: Rule | None
-    consumers: tuple[Consumer, ...]
-
-
-class Steps(NamedTuple):
-    """What an engine does with a record.
-
-    Attributes:
-        event: its place and time.
-        alert: a rule without a correlation holds.
-        found: a correlation does.
-    """
-
-    event: Callable[[Record], Event]
-    alert: Callable[[Rule, Event], None]
-    found: Callable[[Watcher, Found, Record], None]
-
-
-Look = Callable[[Record], None]
-"""Asks all rules that a record of one type may be about."""
-
-
-class Plan(NamedTuple):
-    """For records of one type; those that no rule is about are not even decoded."""
-
-    decode: Decode
-    look: Look
-
-
-NOTHING = Plan(EVERYTHING, lambda _: None)
+def NOTHING(line: bytes) -> None:  # noqa: N802 - a constant
+    """No rule is about such records."""
 
 
 class Plans:
@@ -71,16 +26,23 @@ class Plans:
     def __init__(self, rules: RuleSet, watchers: Mapping[str, Watcher], steps: Steps) -> None:
         self._rules = rules
         self._steps = steps
-        self._consumers: dict[str, list[Consumer]] = {}
-        for watcher in watchers.values():
+        self._parts: dict[str, list[Part]] = {}
+        about = {part.name for watcher in watchers.values() for part in rules.parts(watcher.rule)}
+        for name, watcher in watchers.items():
             for place, part in enumerate(rules.parts(watcher.rule)):
-                self._consumers.setdefault(part.name, []).append((watcher.taker(place), watcher))
+                found = Part(watcher, place, name in about)
+                self._parts.setdefault(part.name, []).append(found)
+        self._above = {
+            name: tuple((part.watcher, part.watcher.given(part.place)) for part in parts)
+            for name, parts in self._parts.items()
+            if name in watchers
+        }
 
-    def above(self, rule: Rule) -> tuple[Consumer, ...]:
-        """The correlations that are about a rule."""
-        return tuple(self._consumers.get(rule.name, ()))
+    def above(self, rule: Rule) -> tuple[tuple[Watcher, Given], ...]:
+        """The correlations that are about a correlation, and what is given to them."""
+        return self._above.get(rule.name, ())
 
-    def of(self, event_type: str) -> Plan:
+    def of(self, event_type: str) -> Look:
         """The plan for records of a type."""
         uses: list[Use] = []
         names: set[str] | None = set()
@@ -94,17 +56,15 @@ class Plans:
             names = None if names is None or asked is None else names | asked
             if names is not None:
                 names.update(self._read_above(rule))
-            holds = None if left is True else made(left)
             alerting = None if rule.name in self._rules.quiet else rule
-            uses.append(Use(holds, alerting, self.above(rule)))
+            uses.append(Use(left, alerting, tuple(self._parts.get(rule.name, ()))))
         if not uses:
             return NOTHING
-        decode = EVERYTHING if names is None else decoding(frozenset(names))
-        return Plan(decode, _look(uses, self._steps))
+        return looking(uses, names, self._steps)
 
     def _read_above(self, rule: Rule) -> Iterator[str]:
         """Fields that the correlations above a rule read of its records."""
-        for _, watcher in self._consumers.get(rule.name, ()):
+        for watcher, *_ in self._parts.get(rule.name, ()):
             spec = watcher.spec
             yield from spec.group_by
             for fields in spec.aliases.values():
@@ -112,22 +72,3 @@ class Plans:
             if spec.field:
                 yield spec.field
             yield from self._read_above(watcher.rule)
-
-
-def _look(uses: Sequence[Use], steps: Steps) -> Look:
-    """All uses one after the other."""
-    lines: list[str] = []
-    values: dict[str, Any] = steps._asdict()
-    at_once = any(one.holds is None for one in uses)
-    lines.append("  at = event(record)" if at_once else "  at = None")
-    for n, (holds, rule, consumers) in enumerate(uses):
-        values |= {f"holds{n}": holds, f"rule{n}": rule}
-        lines.append("  if True:" if holds is None else f"  if holds{n}(record):")
-        lines.append("    pass" if at_once else "    at = at or event(record)")
-        if rule is not None:
-            lines.append(f"    alert(rule{n}, at)")
-        for m, (take, watcher) in enumerate(consumers):
-            values |= {f"take{n}_{m}": take, f"watcher{n}_{m}": watcher}
-            lines.append(f"    hit = take{n}_{m}(record, at)")
-            lines.append(f"    if hit is not None: found(watcher{n}_{m}, hit, record)")
-    return function("def made(record):", lines, values)

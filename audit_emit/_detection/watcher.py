@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from audit_emit._detection.groups import Groups, Key, Pool, keyed
+from audit_emit._detection.groups import Groups, Key, Pool, part_of_key
 from audit_emit._detection.rule import Correlation, Rule
-from audit_emit._detection.values import Get, Record, getter, number_of
+from audit_emit._detection.unrolled import Text, function
+from audit_emit._detection.values import Record, number_of
 from audit_emit._detection.windows import MOST, Event, Hit
 
 ALWAYS = 1 << 62
@@ -22,11 +23,28 @@ class Found(NamedTuple):
     hit: Hit
 
 
-Take = Callable[[Record, Event], Found | None]
-"""What is given the records that fit one of the rules of a correlation."""
+Given = Callable[[Record, Event], Found | None]
+"""What is given what another correlation found, with the last record of it."""
 
-WAITING = Found((), Hit(Event(0, (), 0), 0, fresh=False))
+Take = Callable[[Key, Any, Event], Hit | None]
+"""What is given the records that fit one of the rules of a correlation: group, value, record."""
+
+WAITING = Hit(Event(0, (), 0), 0, fresh=False)
 """What ``Silence`` gives when a group is to be waited for."""
+
+
+class Usual(NamedTuple):
+    """What is done with most records, as text: no more than to note that there was one.
+
+    The text has the group's ``state``, and of the record its ``number`` and its time ``ns``.
+
+    Attributes:
+        when: an expression: whether nothing else is to be done with this record.
+        then: a statement: what is noted.
+    """
+
+    when: str
+    then: str
 
 
 class Watcher:
@@ -38,10 +56,14 @@ class Watcher:
 
     Attributes:
         groups: what is remembered.
+        fields: what the parts of a group's name are.
+        names: the fields that name the group of a record, for each rule that this is about.
+        reads: whether values of ``spec.field`` are counted; else records are.
         next_due: when something may be found without a record, in nanoseconds since 1970.
     """
 
     state: Any
+    reads = False
     next_due = ALWAYS
 
     def __init__(self, rule: Rule, pool: Pool) -> None:
@@ -53,19 +75,45 @@ class Watcher:
         )
         self.fields = self.spec.group_by
         aliases = self.spec.aliases
-        names = [
-            [aliases.get(name, {}).get(part, name) for name in self.spec.group_by]
+        self.names = [
+            tuple(aliases.get(name, {}).get(part, name) for name in self.spec.group_by)
             for part in self.spec.rules
         ]
-        self.keys = [self.keyed(each) for each in names]
 
-    def keyed(self, fields: Sequence[str]) -> Callable[[Record], Key]:
-        """What names the group of a record, by these fields of it."""
-        return keyed(fields)
+    def written(self, field: str, text: Text) -> str:
+        """The text for what a field of a record gives to the name of its group."""
+        return part_of_key(field, text)
 
-    def reader(self) -> Get:
-        """What reads what is counted; a record without one (``None``) is passed over."""
-        return lambda _: 1
+    def usual(self, text: Text) -> Usual | None:
+        """What is done with most records; ``None`` where ``taker`` looks at all of them."""
+        del text
+        return None
+
+    def value(self, text: Text) -> str:
+        """The text for what is counted of a record."""
+        return text.field(self.spec.field) if self.reads and self.spec.field else "1"
+
+    def read(self, value: Any) -> Any:
+        """What counts of such a value; a record of which that is ``None`` is passed over."""
+        return value
+
+    def given(self, part: int) -> Given:
+        """What is given what another correlation found.
+
+        Args:
+            part: which of the rules that other one is.
+        """
+        take, text = self.taker(part), Text({})
+        key = "".join(f"{self.written(each, text)}, " for each in self.names[part])
+        returned = f"  return ({key}), {self.value(text)}"
+        values = function("def made(record):", [*text.reading(), returned], text.values)
+
+        def taken(record: Record, event: Event) -> Found | None:
+            key, value = values(record)
+            hit = take(key, value, event)
+            return None if hit is None else Found(key, hit)
+
+        return taken
 
     def taker(self, part: int) -> Take:
         """What is given the records that fit one of the rules.
@@ -73,14 +121,13 @@ class Watcher:
         Args:
             part: which one.
         """
-        key_of, read, add = self.keys[part], self.reader(), self.add
-        made, groups, find = self.state, self.groups, self.groups.get
+        read, add, made, groups = self.read, self.add, self.state, self.groups
+        find = groups.get
 
-        def take(record: Record, event: Event) -> Found | None:
-            value = read(record)
+        def take(key: Key, value: Any, event: Event) -> Hit | None:
+            value = read(value)
             if value is None:
                 return None
-            key = key_of(record)
             state = find(key)
             new = state is None
             if state is None:
@@ -91,12 +138,12 @@ class Watcher:
             after = state.size
             if new or after != before:
                 groups.grown(after - before, event.ns)
-            return None if hit is None else Found(key, hit)
+            return hit
 
         return take
 
     def add(self, state: Any, part: int, value: Any, event: Event) -> Hit | None:
-        """Add a record, with what ``reader`` read of it, to what is remembered of its group."""
+        """Add a record, with what ``read`` made of it, to what is remembered of its group."""
         raise NotImplementedError
 
     def said(self, hit: Hit) -> str:
@@ -104,12 +151,7 @@ class Watcher:
         raise NotImplementedError
 
 
-def amount(field: str) -> Get:
-    """What reads a number that adds up; less than nothing would take away what others had."""
-    get = getter(field)
-
-    def amount(record: Record) -> float | None:
-        value = number_of(get(record))
-        return min(value, MOST) if value is not None and value > 0 else None
-
-    return amount
+def amount(value: Any) -> float | None:
+    """A number that adds up; less than nothing would take away what others had."""
+    number = number_of(value)
+    return min(number, MOST) if number is not None and number > 0 else None

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from audit_emit._detection.counting import EventCount, Temporal, ValueCount, ValueSum
-from audit_emit._detection.detectors import Beat, Hours, Known, Usual, Value
-from audit_emit._detection.groups import Key, Pool, keyed, short
+from audit_emit._detection.detectors import Beat, Buckets, Hours, Known, Value
+from audit_emit._detection.groups import Key, Pool, short
 from audit_emit._detection.members import lasting
-from audit_emit._detection.networks import with_network
+from audit_emit._detection.networks import part_of_network
 from audit_emit._detection.rule import Rule
-from audit_emit._detection.values import Get, Record, getter
-from audit_emit._detection.watcher import ALWAYS, KEPT, WAITING, Found, Take, Watcher, amount
+from audit_emit._detection.unrolled import Text
+from audit_emit._detection.watcher import (
+    ALWAYS,
+    KEPT,
+    WAITING,
+    Found,
+    Take,
+    Usual,
+    Watcher,
+    amount,
+)
 from audit_emit._detection.windows import Event, Hit
+
+NOT_BEGUN = 1 << 63
+"""Later than any record: see ``FirstSeen.begun``."""
 
 
 class FirstSeen(Watcher):
@@ -24,37 +36,40 @@ class FirstSeen(Watcher):
 
     def __init__(self, rule: Rule, pool: Pool) -> None:
         super().__init__(rule, pool)
+        # What was not seen before names the group, too.
         self.fields = (*self.spec.group_by, self.spec.field)
+        self.names = [(*names, self.spec.field) for names in self.names]
         self.history = int(self.spec.options["history"])
-        self.begun = 0
+        self.begun = NOT_BEGUN
 
-    def keyed(self, fields: Sequence[str]) -> Callable[[Record], Key]:
-        """See ``Watcher``: what was not seen before names the group, too."""
-        if self.spec.options["network"]:
-            return with_network(fields, self.spec.field)
-        return keyed([*fields, self.spec.field])
+    def written(self, field: str, text: Text) -> str:
+        """See ``Watcher``."""
+        if field == self.spec.field and self.spec.options["network"]:
+            return part_of_network(field, text)
+        return super().written(field, text)
+
+    def usual(self, text: Text) -> Usual:
+        """See ``Watcher``: seen within ``history``, and the log is no older than it seemed."""
+        me, history = text.value(self), text.value(self.history)
+        return Usual(f"ns - state.latest <= {history} and ns >= {me}.begun", "state.latest = ns")
 
     def taker(self, part: int) -> Take:
-        """See ``Watcher``: for most records of a log, so that it does no more than it must."""
-        key_of, groups, history = self.keys[part], self.groups, self.history
-        find, touch = groups.table.get, groups.table.move_to_end
+        """See ``Watcher``."""
+        del part
+        groups, history, learning = self.groups, self.history, self.spec.options["learning"]
 
-        def take(record: Record, event: Event) -> Found | None:
-            key, ns = key_of(record), event[0]
-            if ns < self.begun or not self.begun:  # the first one may be dated into the future
-                self.begun = ns
-            state = find(key)
+        def take(key: Key, value: Any, event: Event) -> Hit | None:
+            del value
+            ns, state = event.ns, groups.get(key)
+            self.begun = min(self.begun, ns)  # the first one may be dated into the future
             if state is not None:
-                touch(key)
                 before, state.latest = state.latest, ns
                 if ns - before <= history:
                     return None
             else:
                 groups.add(key, Known(ns))
                 groups.grown(0, ns)
-            if ns - self.begun < self.spec.options["learning"]:
-                return None
-            return Found(key, Hit(event, 1, fresh=True))
+            return Hit(event, 1, fresh=True) if ns - self.begun >= learning else None
 
         return take
 
@@ -85,11 +100,11 @@ class Changed(Watcher):
     """``changed``."""
 
     state = Value
+    reads = True
 
-    def reader(self) -> Get:
+    def read(self, value: Any) -> str | None:
         """See ``Watcher``."""
-        get = getter(self.spec.field)
-        return lambda record: short(get(record))
+        return short(value)
 
     def add(self, state: Value, part: int, value: str, event: Event) -> Hit | None:
         """See ``Watcher``."""
@@ -104,13 +119,14 @@ class Changed(Watcher):
 class Baseline(Watcher):
     """``baseline``."""
 
-    state = Usual
+    state = Buckets
+    reads = True
 
-    def reader(self) -> Get:
+    def read(self, value: Any) -> float | None:
         """See ``Watcher``."""
-        return amount(self.spec.field) if self.spec.field else super().reader()
+        return amount(value)
 
-    def add(self, state: Usual, part: int, value: float, event: Event) -> Hit | None:
+    def add(self, state: Buckets, part: int, value: float, event: Event) -> Hit | None:
         """See ``Watcher``."""
         del part
         return state.take(event, value, **self.spec.options)
@@ -135,23 +151,30 @@ class Silence(Watcher):
         self._span = self.spec.timespan
         self._last_due = 0
 
-    def taker(self, part: int) -> Take:
-        """See ``Watcher``: for nearly every record, so that it does no more than it must."""
-        key_of, groups, span = self.keys[part], self.groups, self._span
-        find, touch = groups.table.get, groups.table.move_to_end
+    def usual(self, text: Text) -> Usual:
+        """See ``Watcher``.
 
-        def take(record: Record, event: Event) -> Found | None:
-            key, (ns, seqs, _) = key_of(record), event
-            state = find(key)
+        A record that somebody dated into the future puts nothing off for longer than to the next
+        one.
+        """
+        span = text.value(self._span)
+        when = f"not state.told and ns + {span} >= state.due"
+        return Usual(when, "state.latest, state.seq = ns, number")
+
+    def taker(self, part: int) -> Take:
+        """See ``Watcher``."""
+        del part
+        groups, span = self.groups, self._span
+
+        def take(key: Key, value: Any, event: Event) -> Hit | None:
+            del value
+            ns, number, state = event.ns, event.seqs[-1], groups.get(key)
             if state is None:
-                state = Beat(ns, seqs[-1])
+                state = Beat(ns, number)
                 groups.add(key, state)
                 groups.grown(0, ns)
             else:
-                touch(key)
-                state.latest, state.seq = ns, seqs[-1]
-                # A record that somebody dated into the future puts nothing off for longer than to
-                # the next one.
+                state.latest, state.seq = ns, number
                 if not state.told and ns + span >= state.due:
                     return None
                 state.told = False
