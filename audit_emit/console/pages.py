@@ -75,9 +75,10 @@ async def events(request: Request) -> Response:
         page, rows = await in_thread(_rows, console.records, filters, identity)
     except FilterError as error:
         given = dict(request.query_params)
+        problem = catalogue_of(request).text("error.filter", why=error)
         return rendered(
             request, "events.html", 400, rows=[], given=given, query="", older="",
-            problem=visible(str(error)), formats=list(MODULES), exports=[], first=True,
+            problem=problem, formats=list(MODULES), exports=[], first=True,
             alerted={}, stream="", page="events",
         )  # fmt: skip
     console.events.tell(own_events.VIEWED, identity, page="events", query=filters.query())
@@ -332,14 +333,19 @@ async def help_page(request: Request) -> Response:
     return rendered(request, "help.html", page="help")
 
 
+OTHERWISE = "error.otherwise"
+_OF_STATUS = {404: "error.no_page", 405: OTHERWISE}
+"""What is said where nothing here was asked, and so no page has said it."""
+
+
 async def _failed(request: Request, error: Exception) -> Response:
     texts = catalogue_of(request)
     if isinstance(error, HTTPException) and isinstance(error.detail, Said):
         status, said = error.status_code, texts.text(error.detail.name, **error.detail.values)
     elif isinstance(error, HTTPException):
-        status, said = error.status_code, str(error.detail)
+        status, said = error.status_code, texts.text(_OF_STATUS.get(error.status_code, OTHERWISE))
     elif isinstance(error, FilterError):
-        status, said = 400, str(error)
+        status, said = 400, texts.text("error.filter", why=error)
     else:
         status, said = 503, texts.text("error.unreadable", why=error)
     if path_of(request).startswith("/api/"):

@@ -25,6 +25,8 @@ from support.console_client import (
 from support.export_records import LINES, changed
 from support.waiting import until
 
+from audit_emit.console import over_time
+
 PAGES = [
     *(
         "/",
@@ -216,6 +218,26 @@ def test_each_while_leads_to_its_records(log: Path) -> None:
     found = [asked.get(link).text.count('<td class="time">') for link in links[: len(rows)]]
     assert sorted(found) == sorted(map(int, rows))
     assert sum(found) == 5
+
+
+def test_of_many_records_the_bars_say_that_they_are_the_newest(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, path = client(console(log)), "/events/histogram.svg?links=1"
+    assert "data-newest" not in asked.get(path).text
+    monkeypatch.setattr(over_time, "COUNTED", 3)
+    assert 'data-newest="3"' in asked.get(path).text
+
+
+def test_what_nobody_can_ask_for_is_told_in_the_words_of_the_catalogue(log: Path) -> None:
+    asked = client(console(log))
+    for answer, status, said in (
+        (asked.get("/nothing"), 404, "there is no such page"),
+        (asked.get("/api/audit/nothing"), 404, "there is no such page"),
+        (asked.get("/?where=x"), 400, "this cannot be looked for: "),
+        (asked.get("/top?since=never"), 400, "this cannot be looked for: "),
+    ):
+        assert (answer.status_code, said in answer.text) == (status, True), answer.url
 
 
 def test_top_lists_lead_to_their_records(log: Path) -> None:

@@ -13,7 +13,9 @@ async function bars() {
   const caption = place.querySelector("figcaption");
   const rangeOf = (link) => { const query = new URL(link.getAttribute("href"), location.href).searchParams; return [query.get("since"), query.get("until")]; };
   const plain = (ts) => ts.replace("T", " ").replace(/(\.000)?Z$/, "");
-  const whole = t("range", { from: plain(rangeOf(links[0])[0]), to: plain(rangeOf(links.at(-1))[1]) });
+  const extent = { from: plain(rangeOf(links[0])[0]), to: plain(rangeOf(links.at(-1))[1]) };
+  const newest = found.dataset.newest;
+  const whole = newest ? t("range_newest", { ...extent, records: newest }) : t("range", extent);
   const say = (text) => { caption.textContent = text; };
   place.prepend(document.importNode(found, true));
   const svg = place.querySelector("svg");
