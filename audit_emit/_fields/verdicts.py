@@ -14,9 +14,10 @@ from audit_emit._fields.text import MAX_KEY, plain_size
 from audit_emit._fields.values import of_date, of_datetime
 from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._format import encode
+from audit_emit._redaction.marks import MARK, SENSITIVE
 from audit_emit._redaction.names import depends_on_value, fold
 from audit_emit._redaction.redactor import Redactor
-from audit_emit._redaction.siblings import SECRET_BY_OTHERS, SENSITIVE
+from audit_emit._redaction.siblings import SECRET_BY_OTHERS
 from audit_emit._redaction.words import TELLING_NAMES
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Look:
         folded = fold(name)
         if len(name) > MAX_NAME or not plain_size(name) or name in RESERVED:
             return FULL
-        if name.endswith(SENSITIVE):
+        if name.endswith(SENSITIVE) or name.startswith(MARK):
             return FULL
         if redactor.suspicious(name) or folded in TELLING_NAMES or depends_on_value(name):
             return FULL

@@ -104,7 +104,9 @@ def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
         tokens.pop()
     if joined in words.HARMLESS_WHOLE:
         return False
-    return joined in _SPELLED or (not _harmless(tokens) and _has_secret_word(tokens, joined))
+    if joined in words.SECRET_WHOLE or joined in _SPELLED:
+        return True
+    return not _harmless(tokens) and _has_secret_word(tokens, joined)
 
 
 def _harmless(tokens: list[str]) -> bool:
@@ -115,6 +117,8 @@ def _harmless(tokens: list[str]) -> bool:
         return False  # it opens what the password opens
     if "verification" in tokens and last == "token":
         return False
+    if last in ("map", "layout", "mapping") and tokens[-2:-1] in (["pin"], ["pins"]):
+        return True
     if last in ("pin", "pins") and len(tokens) > 1 and tokens[-2] in words.NOT_A_PIN:
         return True
     if len(tokens) > 1 and last in ("token", "tokens"):
@@ -205,8 +209,8 @@ def depends_on_value(name: str) -> bool:
     return "".join(tokens[-2:]) in _DECIDED or (tokens[-1] in _DECIDED if tokens else False)
 
 
-_DECIDED = words.OF_DIGITS | words.OF_NUMBER | words.BY_VALUE
-_VALUE_DECIDES = ("key", *sorted(_DECIDED))
+_DECIDED = words.OF_DIGITS | words.OF_NUMBER | words.BY_VALUE | words.OF_STRIPE
+_VALUE_DECIDES = ("key", "track", *sorted(_DECIDED))
 
 
 def is_described(name: str) -> bool:
@@ -238,6 +242,8 @@ def is_secret_value(name: str, value: str) -> bool:
     for token in (tokens[-1], "".join(tokens[-2:])):
         if token in words.OF_DIGITS:
             return value.isdigit() and len(value) <= 10
+        if token in words.OF_STRIPE:
+            return _STRIPE.search(value) is not None
         if token in words.OF_NUMBER:
             digits = sum(map(str.isdigit, value))
             return 10 <= len(value) <= 23 and digits >= 4 and value.replace(" ", "").isalnum()
@@ -250,6 +256,8 @@ def is_secret_value(name: str, value: str) -> bool:
     return looks_random(value)
 
 
+_STRIPE = Pattern(r"[0-9]{12,19}[=^D]")
+"""A card's number and what ends it (ISO/IEC 7813)."""
 _ACCOUNT = Pattern(r"[A-Z]{2}[0-9a-f]{32}")
 """An id of Twilio, which they call ``sid``."""
 
@@ -310,6 +318,8 @@ STEMS = _least(
         "code",
         *words.VALUES,
         *words.SPELLED,
+        *words.SECRET_WHOLE,
+        *words.OF_STRIPE,
     }
     | {*words.PASS_ENDINGS, *(first for first, _ in words.PAIRS)}
 )

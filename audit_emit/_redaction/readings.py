@@ -38,7 +38,7 @@ _ESCAPE = Pattern(
     rf"|\\{{1,8}}u(?P<hex3>{_HEX}{{4}})|\\{{1,8}}u\{{(?P<hex4>{_HEX}{{1,6}})\}}"
     rf"|\\{{1,8}}x(?P<hex5>{_HEX}{{2}})|&#x(?P<hex6>{_HEX}{{1,6}})(?:;|(?![0-9A-Za-z]))"
     r"|&#(?P<decimal>[0-9]{1,7});?"
-    r"|&(?P<named>amp|quot|apos|lt|gt|equals|colon|nbsp|Tab|NewLine);"
+    r"|&(?P<named>amp|quot|apos|lt|gt|equals|colon|nbsp|shy|Tab|NewLine);"
     r"|\\{1,8}(?P<letter>[nrtbf])"
     rf"|\\{{1,8}}(?P<octal>[01][0-7]{{2}})(?![0-9])|{_COLOURS}"
     rf"|(?P<wide>[{_WIDE}])|(?P<space>[{_SPACES}])|(?P<line>[{_LINE_ENDS}])"
@@ -53,6 +53,7 @@ _NAMED = {
     "equals": "=",
     "colon": ":",
     "nbsp": " ",
+    "shy": "",
     "Tab": "\t",
     "NewLine": "\n",
 }

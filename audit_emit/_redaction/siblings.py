@@ -8,6 +8,7 @@ from typing import Any
 from audit_emit._redaction.finders.programs import secret_words
 from audit_emit._redaction.finders.shell import commands_in
 from audit_emit._redaction.finders.words_of_prose import is_word
+from audit_emit._redaction.marks import held_by_mark, marked_by
 from audit_emit._redaction.names import fold, has_descriptions
 from audit_emit._redaction.words import (
     ANSWERS,
@@ -18,7 +19,6 @@ from audit_emit._redaction.words import (
     COMMON_COLUMNS,
     JWK_NAMES,
     MANIFEST_NAMES,
-    MARKED_SECRET,
     NAME_NAMES,
     OF_CODE,
     PROMPTS,
@@ -34,7 +34,6 @@ from audit_emit._runtime.lazy import Pattern
 __all__ = [
     "NO_NAMES",
     "SECRET_BY_OTHERS",
-    "SENSITIVE",
     "Judge",
     "Siblings",
     "find_siblings",
@@ -55,8 +54,6 @@ _MAX_STATEMENT = 4096
 _MAX_PROMPT_WORDS = 4
 _KINDS_OF_CHANGE = frozenset("change add remove replace update set E N D A M".split())
 """What the first of three says in differences as lists: what, where, from and to."""
-SENSITIVE = "_sensitive"
-"""``{"after": {…}, "after_sensitive": {"x": true}}``, as in a plan of Terraform."""
 _MAX_MARKED = 256
 _HEADERS = frozenset(("rawheaders", "headers", "rawtrailers", "requestheaders", "responseheaders"))
 _BEGIN = Pattern(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
@@ -128,8 +125,11 @@ def find_siblings(
 
 def _add(into: Siblings, from_above: frozenset[Any], kind: str, entries: list[Any]) -> None:
     """What the container above says: names of members, or places in each row."""
+    names = frozenset(one for one in from_above if type(one) is str)
+    if names and kind != "dict":
+        into.within = {into.label: names}
     if kind == "dict":
-        into.by_name |= frozenset(one for one in from_above if type(one) is str)
+        into.by_name |= names
         return
     places = frozenset(one for one in from_above if type(one) is int)
     if any(type(entry) is list or type(entry) is tuple for entry in entries):
@@ -163,8 +163,8 @@ def _names_held(entries: list[Any], names_secret: Judge) -> frozenset[str]:
             held |= VALUE_NAMES | ANSWERS
         elif name in TYPE_NAMES and _any_names_secret(value, names_secret):
             held |= MANIFEST_NAMES if name == "kind" else TYPED_NAMES
-        elif name in MARKED_SECRET and value is True:
-            held |= VALUE_NAMES
+        elif value is True:
+            held |= held_by_mark(name)
         elif name == "kty":
             held |= JWK_NAMES
         elif name in STATEMENTS and type(value) is str and _takes_secret(value, names_secret):
@@ -188,6 +188,8 @@ def _is_change_of(name: str, value: object) -> bool:
     if name not in VALUE_CONTAINERS:
         return False
     kind = type(value)
+    if name == "item":
+        return kind is dict
     if kind is str:
         return not is_word(value[:_MAX_WORD])  # type: ignore[index]
     return kind is dict or kind is list or kind is tuple
@@ -278,7 +280,9 @@ def _takes_next(entry: str, following: list[Any], names_secret: Judge) -> bool:
         return False
     if entry[:1] == "-" and "=" not in entry[:_MAX_WORD]:
         return names_secret(entry) or _takes_login(entry, following)
-    return entry[-1:] in (":", "=") and len(entry) > 2 and names_secret(entry[:-1])
+    if entry[-1:] not in (":", "=") or entry.count(" ") > _MAX_PROMPT_WORDS:
+        return False
+    return len(entry) > 2 and names_secret(entry[:-1])
 
 
 def _secret_within(entries: list[Any], names_secret: Judge) -> dict[str, Any]:
@@ -292,14 +296,9 @@ def _secret_within(entries: list[Any], names_secret: Judge) -> dict[str, Any]:
     for name, value in entries:
         if type(name) is not str:
             continue
-        if name.endswith(SENSITIVE) and type(value) is dict:
-            marked = frozenset(
-                fold(inner)
-                for inner in list(value)[:_MAX_MARKED]
-                if type(inner) is str and value[inner]
-            )
-            if marked:
-                within[name.removesuffix(SENSITIVE)] = marked
+        marked = marked_by(name, value)
+        if marked is not None:
+            within.update(marked)
         elif (type(value) is list or type(value) is tuple) and fold(name) in COLUMNS:
             columns |= frozenset(
                 at

@@ -36,12 +36,14 @@ __all__ = [
     "OF_CODE",
     "OF_DIGITS",
     "OF_NUMBER",
+    "OF_STRIPE",
     "PAIRS",
     "PASS_ENDINGS",
     "PROMPTS",
     "ROWS",
     "SECRET",
     "SECRET_LAST",
+    "SECRET_WHOLE",
     "SIDES",
     "SPELLED",
     "STATEMENTS",
@@ -78,6 +80,7 @@ SECRET = _words(
     كلمةالمرور كلمةالسر паролата парола паролу şifrə sifre құпиясөз lykilorð
     பாஸ்வேர்ட் ಪಾಸ್‌ವರ್ಡ್ ಪಾಸ್ವರ್ಡ್ પાસવર્ડ പാസ്‌വേഡ് പാസ്വേഡ് ਪਾਸਵਰਡ ପାସୱାର୍ଡ
     seedphrase seedwords privkey pepper ccnum otpauth jws jwe rememberme cardpan puk mtan phototan
+    密钥 密鑰 秘密鍵 비밀키 סיסמא ססמה паролі пинкод palavrapasse कूटशब्द पासकोड parol
     nthash lmhash ntlmhash paßwort passwörter geheimnis zugangsdaten segreto secreto segredo sekret
     tajemnica тайна pasword paswd passwor
     sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
@@ -124,13 +127,18 @@ CODE_OF = _words(
     """
     mfa otp totp 2fa fa verification verify security recovery backup auth access sms login one
     onetime twofactor reset activation pass pin device authorization confirmation unlock verifier
-    invitation invite enrollment enrolment registration pairing gift voucher redemption
+    email phone invitation invite enrollment enrolment registration pairing gift voucher redemption
     """
 )
 PAIRS = tuple(
     (plain_letters(first), plain_letters(second))
     for first, second in (
         ("seed", "words"),
+        ("maiden", "name"),
+        ("jwk", "private"),
+        ("palavra", "passe"),
+        ("пин", "код"),
+        ("пиh", "код"),
         ("recovery", "words"),
         ("mnemonic", "words"),
         ("phrase", "backup"),
@@ -225,8 +233,14 @@ CONTAINERS = _words("secrets credentials creds passwords apikeys accesskeys apit
 HARMLESS_FIRST = _words(
     "is has had needs need requires require uses use allow allows can should must force automount"
 )
-HARMLESS_WHOLE = _words("hashedtoken resultsignature credentialpublickey")
-"""Names of audit logs of GitHub and Azure, and of WebAuthn."""
+SECRET_WHOLE = _words(
+    "requesttoken usercode tempurlkey smspin mothersmaidenname mothermaidenname"
+    " \u043f\u0438\u043d \u043f\u0438h"
+)
+"""Names that are a secret's as they are, and part of others that are not: ``request_token`` of
+OAuth 1, ``user_code`` of a device (RFC 8628). The last is read from capital letters."""
+HARMLESS_WHOLE = _words("imagepullsecrets hashedtoken resultsignature credentialpublickey")
+"""Names of audit logs of GitHub and Azure, of WebAuthn, and of Kubernetes for names of secrets."""
 TOKENS_OF = _words(
     """
     prompt completion max min total input output cached reasoning remaining used num n avg mean
@@ -247,6 +261,8 @@ FIELD_VALUES = VALUES | _words(
 """Names of the fields that hold the secret which an event is about; in a text, ``VALUES``."""
 OF_DIGITS = _words("tan tans 2fa tfa twofa mfa otc smstan")
 """Names of a code where the value is one of digits: ``2fa: 839201``, and not ``2fa: enabled``."""
+OF_STRIPE = _words("track1 track2 track3")
+"""Names of what a card's magnetic stripe holds, where the value has a card's number in it."""
 OF_NUMBER = _words("pan")
 """A card's number, where the value has as many digits or letters; a camera has one, too."""
 BY_VALUE = _words("sid sas seed refresh access private")
@@ -306,7 +322,8 @@ VALUE_NAMES = (
 )
 """``{"name": "password", "value": "x"}``: what the first names, the second holds. Folded."""
 VALUE_CONTAINERS = _words(
-    "state states history diff diffs difference differences change changes delta edit transition"
+    "item state states history diff diffs difference differences change changes delta edit"
+    " transition"
 )
 """``{"name": "password", "change": {…}}``: what holds old and new value in itself."""
 PROMPTS = _words("prompt question title placeholder caption")
@@ -351,5 +368,5 @@ APPROLE = frozenset(("roleid", "secretid"))
 """The two halves of a login to Vault; the second alone is the name of a secret."""
 MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata"}
 """``{"kind": "Secret", "data": {…}}``, as Kubernetes has it, and its clients."""
-TELLING_NAMES = MARKED_SECRET | STATEMENTS | APPROLE | OF_CODE | {"kty", "netloc"}
+TELLING_NAMES = MARKED_SECRET | STATEMENTS | APPROLE | OF_CODE | {"kty", "netloc", "objectref"}
 """Names whose value, or that with it, says of others that they are secret."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from audit_emit._redaction.finders.extent import MOST_NAMES, PLACEHOLDER, QUOTED, Extents, Span
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.phrases import phrase_end
-from audit_emit._redaction.finders.prose import annotation_end, is_plain
+from audit_emit._redaction.finders.prose import annotation_end, is_permission, is_plain
 from audit_emit._redaction.names import depends_on_value, fold, is_described, is_secret_value
 from audit_emit._redaction.words import CONTAINERS, NAME_NAMES, SECRET, TYPE_NAMES, VALUE_NAMES
 from audit_emit._runtime.lazy import Pattern
@@ -33,7 +33,7 @@ ARROWS = "".join(
 SIGNS = f":=<>\n{ARROWS}"
 """Characters, one of which is between each name and its value."""
 _SIGN = (
-    r"(?:::(?=[ \t])|<=>|>>>?=|<<=|<<<|<<(?=[ \t]{0,2}[\"'])"
+    r"(?:::(?=[ \t])|<=>|[<>]={1,2}(?=[ \t]{0,2}[\"'])|>>>?=|<<=|<<<|<<(?=[ \t]{0,2}[\"'])"
     rf"|[?+|:&*/%^.!~\-]{{0,3}}={{1,3}}[>~:]?|[\-~]>|<-|[:{ARROWS}])"
 )
 _ASSIGN = Pattern(
@@ -60,10 +60,15 @@ _TWO_WORDS = Pattern(
 """The last two words of a text that is read from its end."""
 _NAME_OF = Pattern(
     r"(?:[^\s:=,;]{1,64}[ \t]{1,3}){0,3}[^\s:=,;]{1,64}[ \t]{1,3}"
-    r"(?:rof|fo|r\u00fcf|nov|ed)[ \t]{1,3}"
-    rf"([{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
+    r"(?:rof|fo|(?P<place>ot|no|ta)|r\u00fcf|nov|ed)[ \t]{1,3}"
+    rf"(?P<name>[{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
 )
 """``Password for u-17``, ``API key of the user bob``, read from the end: the name, and whose."""
+_NAME_OF_QUOTED = Pattern(
+    r"[\"'`][^\"'`\n]{1,80}[\"'`][ \t]{1,3}(?:rof|fo|(?P<place>ot|no|ta))[ \t]{1,3}"
+    rf"(?P<name>[{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
+)
+"""``Password for 'https://bob@example.com'``, as git asks for it, read from the end."""
 _MARKED_VALUE = Pattern(
     r"[\"'`](?![\"'`])|(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])\S{6}"
 )
@@ -187,13 +192,17 @@ def _in_container(text: str, match: re.Match[str]) -> bool:
 
 def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     """The name of several words that ends here: ``API key:``, ``Password for u-17:``; or none."""
-    sign = match.group(2).strip()
-    if (
-        match.group(2) == ":" and "\n" not in match.group()  # a host and its port
-    ) or match.group(0)[len(match.group(1))] in "\"'`":
+    if match.group(2) == ":" and "\n" not in match.group():  # a host and its port
         return ""
+    if match.group(0)[len(match.group(1))] in "\"'`":
+        return _owned_name(text, match, is_secret, _NAME_OF_QUOTED)
     if text[match.start() - 1 : match.start()] not in (" ", "\t"):
         return _owned_name(text, match, is_secret)
+    return _name_behind_words(text, match, is_secret)
+
+
+def _name_behind_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
+    sign = match.group(2).strip()
     words = _words_before(text, match.start())
     if not words:
         return ""
@@ -219,13 +228,18 @@ def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     return _owned_name(text, match, is_secret)
 
 
-def _owned_name(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
+def _owned_name(
+    text: str, match: re.Match[str], is_secret: IsSecret, pattern: Pattern = _NAME_OF
+) -> str:
     """``Password`` in ``Password for the user bob@example.com:``; or none."""
-    name_of = _NAME_OF.match(text[max(0, match.start() - _BEFORE) : match.end(1)][::-1])
+    end = match.end(1) + (pattern is _NAME_OF_QUOTED)
+    name_of = pattern.match(text[max(0, match.start() - _BEFORE) : end][::-1])
     if name_of is None:
         return ""
-    owned = name_of.group(1)[::-1]
+    owned = name_of.group("name")[::-1]
     last = owned.split()[-1]
+    if name_of.group("place") is not None and not (last.islower() or last.istitle()):
+        return ""  # GetSecretValue on resource: x
     return last if is_secret(owned.replace(" ", "_")) or is_secret(last) else ""
 
 
@@ -254,6 +268,8 @@ def _values(
         if not quoted and match.group(2)[-1:] in (" ", "\t"):
             end = phrase_end(text, end, lower)
         yield start, end
+    if plain and is_permission(text[start:end]):
+        return
     if plain and match.group(2).strip() == ":" and _THEN.match(text, end) is None:
         return
     then = _THEN.match(text, end)

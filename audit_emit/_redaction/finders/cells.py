@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator, Iterator
 from audit_emit._redaction.finders.assignments import LETTERS
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_word, unless_redacted
+from audit_emit._redaction.names import fold
+from audit_emit._redaction.words import COMMON_COLUMNS
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["BARS", "cells", "lines"]
@@ -15,7 +17,8 @@ __all__ = ["BARS", "cells", "lines"]
 IsSecret = Callable[[str], bool]
 
 _LINE = Pattern(
-    r"^[ \t]{0,16}(?P<bullet>[-*\u2022>#]{1,4}[ \t]{1,4}|[0-9]{1,2}[.)][ \t]{1,4})?"
+    r"(?:^[ \t]{0,16}|(?P<behind>:)[ \t]{1,2})"
+    r"(?P<bullet>[-*\u2022>#]{1,4}[ \t]{1,4}|[0-9]{1,2}[.)][ \t]{1,4})?"
     rf"[*_\[\"'<`]{{0,3}}(?P<name>[{LETTERS}.\- ]{{2,48}}?)[*_\]\"'>`]{{0,3}}[,;]?"
     r"(?:[ \t]{0,4}\\?(?:\r?\n[ \t]{0,16}){1,3}(?:[\-=~]{3,64}[ \t]{0,4}\r?\n[ \t]{0,16})?"
     r"(?:(?:[-*\u2022>:=]|[0-9]{1,2}[.)])[ \t]{1,4}|(?:value|default)[ \t]{0,4}[:=][ \t]{0,4})?"
@@ -31,7 +34,7 @@ def lines(text: str, is_secret: IsSecret) -> Iterator[Span]:
         for match in _LINE.finditer(text):
             name = match.group("name").strip().replace(" ", "_")
             # A list may be one of names; what is below a name alone is its value.
-            looks = STRONG if match.group("bullet") else MARKED
+            looks = STRONG if match.group("bullet") or match.group("behind") else MARKED
             if is_secret(name) and looks.match(match.group("value")):
                 start, end = match.span("value")
                 yield from unless_redacted(text, start, end - (text[end - 1] in "\"'`,;"))
@@ -57,6 +60,8 @@ _BARE_CELL = Pattern(
     r"(?=[ \t]{0,8}(?:;|\||\r?\n|\Z))"
 )
 _MOST_ROWS = 64
+_MAX_HEADS = 4
+"""Lines that may be the head of a table: others may be before it."""
 _HEAD = Pattern(r"[^\r\n]{3,1024}(?=\r?\n)")
 _RULE_LINE = Pattern(r"[ \t|+:\-\u2500-\u257f]+")
 _CELL_TEXT = Pattern(r"[ \t]*[\"']?([\w.\-# ]{1,48}?)[\"']?[ \t]*")
@@ -88,22 +93,44 @@ def cells(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 def _columns(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``user,password`` in the first line of a table: that column in the lines below."""
-    head = _HEAD.match(text)
-    if head is None:
-        return
-    line = head.group()
-    for sign in (*BARS, "\t", ";", ","):
-        names = [_CELL_TEXT.fullmatch(name) for name in line.split(sign)]
-        if len(names) > 1 and all(name is not None or sign in BARS for name in names):
-            secret = [
-                at
-                for at, name in enumerate(names)
-                if name and len(name.group(1).split()) < 4 and is_secret(name.group(1))
-            ]
-            if secret and len(secret) < len(names):
+    at = 0
+    for _ in range(_MAX_HEADS):
+        head = _HEAD.match(text, at)
+        if head is None:
+            break
+        line = head.group()
+        for sign in (*BARS, "\t", ";", ","):
+            if sign not in line:
+                continue
+            names = [_CELL_TEXT.fullmatch(name) for name in line.split(sign)]
+            secret = _secret_columns(names, sign, is_secret, first=at == 0)
+            if secret:
                 yield from _below(text, head.end(), sign, len(names), secret)
                 return
+        at = head.end() + (2 if text.startswith("\r\n", head.end()) else 1)
     yield from _aligned(text, is_secret)
+
+
+def _secret_columns(
+    names: list[re.Match[str] | None], sign: str, is_secret: IsSecret, *, first: bool
+) -> list[int]:
+    """The places of secrets in a line that may be the head of a table; none where it is not.
+
+    A line that is not the first one may be any: what else it names has to be what columns are.
+    """
+    if len(names) < 2 or not all(name is not None or sign in BARS for name in names):
+        return []
+    secret = [
+        at
+        for at, name in enumerate(names)
+        if name and len(name.group(1).split()) < 4 and is_secret(name.group(1))
+    ]
+    others = [name.group(1) for at, name in enumerate(names) if name and at not in secret]
+    if len(secret) == len(names):
+        return []
+    if first or (sign in BARS and len(names) > 2):
+        return secret
+    return secret if all(fold(name) in COMMON_COLUMNS for name in others) else []
 
 
 def _aligned(text: str, is_secret: IsSecret) -> Iterator[Span]:

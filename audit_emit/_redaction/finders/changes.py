@@ -9,6 +9,7 @@ from typing import NamedTuple
 from audit_emit._redaction.finders.assignments import ARROWS, LETTERS
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.named_places import Place, places
+from audit_emit._redaction.finders.prose import is_permission
 from audit_emit._redaction.finders.words_of_prose import (
     MARKED,
     STRONG,
@@ -84,9 +85,17 @@ _VALUE = rf"(?:{_QUOTED}|({_BARE}{{1,{_MAX_VALUE}}}))"
 _IN_QUOTES = Pattern(_QUOTED)
 _WORD = Pattern(f"{_BARE}+")
 _FROM_TO = Pattern(
-    rf"\bfrom[ \t:]{{1,4}}[\[(<]?{_VALUE}[\])>]?[ \t]{{1,3}}(?:in)?to[ \t:]{{1,4}}[\[(<]?{_VALUE}",
+    rf"\bfrom[ \t:]{{1,4}}[\[(<]?(?:\"\"|''|{_VALUE})[\])>]?[ \t]{{1,3}}(?:in)?to[ \t:]{{1,4}}"
+    rf"[\[(<]?{_VALUE}",
     re.IGNORECASE,
 )
+_ELSEWHERE = ("von ", "de ", "van ", "da ")
+_FROM_TO_ELSEWHERE = Pattern(
+    rf"\b(?:von|de|van|da)[ \t]{{1,2}}{_QUOTED}[ \t]{{1,2}}(?:zu|auf|in|\u00e0|a|para|naar)"
+    rf"[ \t]{{1,2}}{_QUOTED}",
+    re.IGNORECASE,
+)
+"""The same in other languages, with quotes around the values."""
 _BEFORE = Pattern(rf"[{LETTERS}.\-]{{2,64}}")
 _SIDES = "|".join(
     sorted(
@@ -109,7 +118,7 @@ _VERB = (
     r"(?:changed?|updated?|modified|set|reset|rotated?|renewed|replaced|altered|edited)"
 )
 _LEAD = Pattern(
-    r"[\"'`\])]{0,2}(?:[ \t]{0,3}[:,(=]){0,2}[ \t]{0,3}"
+    r"[\"'`\])]{0,2}(?:[ \t]{0,3}[:,(=\[]){0,2}[ \t]{0,3}"
     rf"(?:{_VERB}\b[ \t]{{0,2}}[:,(=]?[ \t]{{0,3}})?",
     re.IGNORECASE,
 )
@@ -145,8 +154,7 @@ _MAX_SIDES = 6
 
 def changes(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``changed password from 'x' to 'y'``, ``password (old: x, new: y)``, ``password: was x``."""
-    if "from" in text.lower():
-        yield from _from_to(text, is_secret)
+    yield from _from_to(text, is_secret)
     done, values = 0, Values(text)
     for place in places(text, is_secret):
         if place.end < done:
@@ -228,6 +236,8 @@ def _is_value(value: Value, *, sign: str, weak: bool) -> bool:
 def _is_prose(old: Value, between: str, new: Value, *, weak: bool) -> bool:
     """Whether neither of two values is more than a word, a number, an id."""
     values = [old.said, new.said]
+    if weak and is_permission(old.said):
+        return True
     if old.quoted or new.quoted:
         return False
     wanted = MARKED if weak else STRONG
@@ -238,16 +248,21 @@ def _is_prose(old: Value, between: str, new: Value, *, weak: bool) -> bool:
 
 
 def _from_to(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    for match in _FROM_TO.finditer(text):
+    found = [*_FROM_TO.finditer(text)] if "from" in text.lower() else []
+    if any(word in text for word in _ELSEWHERE):
+        found += _FROM_TO_ELSEWHERE.finditer(text)
+    for match in found:
         before = _BEFORE.findall(text[max(0, match.start() - 64) : match.start()])[-4:]
-        pairs = ["_".join(before[at : at + 2]) for at in range(len(before) - 1)]
-        names = [name for name in (*before, *pairs) if is_secret(name)]
+        several = [
+            "_".join(before[at : at + n]) for n in (2, 3) for at in range(len(before) - n + 1)
+        ]
+        names = [name for name in (*before, *several) if is_secret(name)]
         if names:
             weak = all(is_weak(name) for name in names)
-            for quoted, bare in ((1, 2), (3, 4)):
-                value = match.group(bare)
-                if match.group(quoted) or not (is_word(value) or (weak and is_fact(value))):
-                    yield from unless_redacted(text, *_span(match, quoted, bare))
+            for at, value in enumerate(match.groups(), 1):
+                quoted = match.re.groups == 2 or at % 2 == 1
+                if value and (quoted or not (is_word(value) or (weak and is_fact(value)))):
+                    yield from unless_redacted(text, *match.span(at))
 
 
 def _span(match: re.Match[str], quoted: int, bare: int) -> Span:

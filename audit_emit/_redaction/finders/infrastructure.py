@@ -41,7 +41,8 @@ def variables(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
 
 
 _KIND = Pattern(
-    r"(?:\A|\n)([ \t]{0,32}(?:-[ \t]{1,4})?)kind:[ \t]{0,8}[\"']?Secret[\"']?[ \t]{0,8}(?=\r?\n|\Z)"
+    r"(?:\A|\n|:[ ](?=kind))([ \t]{0,32}(?:-[ \t]{1,4})?)kind:[ \t]{0,8}"
+    r"[\"']?Secret[\"']?[ \t]{0,8}(?=\r?\n|\Z)"
 )
 _DATA = Pattern(
     r"(?:\A|\n)([ \t]{0,32}(?:-[ \t]{1,4})?)(?:data|stringData):[ \t]{0,8}(?:\r?\n|(?=\{))"

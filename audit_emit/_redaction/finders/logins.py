@@ -37,7 +37,7 @@ def options(text: str) -> Iterator[Span]:
 
 _READERS = (
     r"(?:chpasswd|passwd|kinit|vncpasswd|sudo|su|cryptsetup|zfs|op|pass|p4|gh|bw|docker|podman|helm"
-    r"|kubectl|ssh-add|gpg|openssl|smbpasswd|htpasswd|flyctl|wrangler|vault|az|npm)"
+    r"|kubectl|ssh-add|gpg|openssl|smbpasswd|htpasswd|flyctl|wrangler|vault|az|npm|secret-tool)"
 )
 """Programs that read a secret from standard input."""
 _HERE = Pattern(rf"(?<![\w\-./]){_READERS}(?![\w\-.])[^\n|;<]{{0,128}}<<<[ \t]{{0,4}}{_WORD}")

@@ -79,6 +79,8 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "doctl": ("-t",),
     "rdesktop": ("-p",),
     "twine": ("-p",),
+    "conan": ("-p",),
+    "certutil": ("-p",),
 }
 _LOGIN: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oras", "crane", "az", "oc", "cf"),

@@ -11,6 +11,7 @@ from audit_emit._runtime.lazy import Pattern
 
 __all__ = [
     "annotation_end",
+    "is_permission",
     "is_plain",
     "is_plain_number",
     "is_plain_value",
@@ -55,7 +56,7 @@ _PROSE = frozenset(
     created deleted removed started stopped ended closed active inactive pending login logout user
     now still already currently never always only also being
     provided given generated issued requested granted used needs contains length rotation policy
-    file permission authentication
+    file permission authentication return raise
     """.split()
 )
 _WORD = Pattern(r"[^\W\d_]{1,24}(?:['\u2019-][^\W\d_]{1,12})?[.,;:!?)\]]{0,3}")
@@ -138,7 +139,7 @@ def is_plain_value(name: str, value: str) -> bool:
     name = name.lower()
     if lower in _STATES and name in _FACTORS:
         return True
-    if name == "clienttoken":  # of AWS: which request this is
+    if name.replace("_", "") in ("clienttoken", "requesttoken"):  # of AWS: which request this is
         return _UUID.fullmatch(value) is not None
     return (
         _OF_PATH.search(name) is not None
@@ -183,6 +184,11 @@ def annotation_end(text: str, start: int) -> int:
 def is_type(word: str) -> bool:
     """Whether a word is that of a type: ``str``, ``VARCHAR``."""
     return word.lower() in _TYPES
+
+
+def is_permission(word: str) -> bool:
+    """Whether a word says what somebody may do: ``read``, ``admin``."""
+    return word.lower() in _PERMISSIONS
 
 
 def is_word_of_prose(word: str) -> bool:
@@ -232,6 +238,8 @@ def _looks_like_path(name: str, word: str) -> bool:
 
 def _is_description(word: str) -> bool:
     """Whether a word is what logs have behind ``auth:``, and tells no secret."""
+    if word.startswith("pam_"):  # a module that logs
+        return True
     other = _LOGFMT.match(word)
     return other is not None and is_described(other.group(1))
 
@@ -269,9 +277,21 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     if ends and len(split_name(name)) > 1:
         return first in _PROSE  # client_secret: all there is on its line
     whole = name.endswith(_WHOLE) and "=" in text[start : (text.find("\n", start) + 1) or len(text)]
+    if name.endswith(_OF_WORDS) and _is_phrase(text, word.end()):
+        return False
     if is_weak(name) and not whole and not name.endswith("authorization") and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
     return first in _PROSE
+
+
+_OF_WORDS = ("phrase", "mnemonic")
+_FURTHER = Pattern(r"[ \t]([\w!$\-]{3,24})[ \t]([\w!$\-]{3,24})(?=[ \t]|[.\"'`]?(?:[\r\n]|\Z))")
+
+
+def _is_phrase(text: str, end: int) -> bool:
+    """Whether further words follow that prose does not have there: ``file river stone``."""
+    further = _FURTHER.match(text, end)
+    return further is not None and _PROSE.isdisjoint(map(str.lower, further.groups()))
 
 
 _CLOSING = "\"'`\\"

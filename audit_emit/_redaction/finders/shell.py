@@ -25,8 +25,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
     (
         ("operator unseal", "cargo login", "bw unlock", "ngrok authtoken", "encrypt_string"),
         Pattern(
-            r"\b(?:vault operator unseal|cargo login|bw unlock|ngrok authtoken"
-            rf"|ansible-vault encrypt_string){_ARGUMENTS}{_WORD}"
+            r"\b(?:vault operator unseal|cargo login(?:[ \t]--registry[ \t=]\S{1,128})?|bw unlock"
+            rf"|ngrok authtoken|ansible-vault encrypt_string){_ARGUMENTS}{_WORD}"
         ),
     ),
     (
@@ -37,6 +37,30 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
             rf"[ \t]{{1,4}}\S{{1,256}}[ \t]{{1,4}}(?![/\-]){_WORD}"
         ),
     ),
+    (
+        (
+            "keyvault secret set",
+            "nuget push",
+            "signtool",
+            "unlock-keychain",
+            "add-generic-password",
+        ),
+        Pattern(
+            r"\b(?:az keyvault secret set[ \t][^\n|;]{0,256}?--value"
+            r"|dotnet nuget push[ \t][^\n|;]{0,256}?[ \t]-k|signtool[ \t][^\n|;]{0,256}?[ \t]/p"
+            r"|security (?:unlock-keychain|add-\w{1,16}-password)[ \t](?:[^\n|;]{0,256}?[ \t])?"
+            r"-[pw])"
+            rf"[ \t=]{{1,4}}{_WORD}"
+        ),
+    ),
+    (
+        ("alias set", "config host add"),
+        Pattern(
+            rf"\bmc(?:li)? (?:alias set|config host add)"
+            rf"(?:[ \t]{{1,4}}\S{{1,256}}){{3}}[ \t]{_WORD}"
+        ),
+    ),
+    (("cloudflared service",), Pattern(rf"\bcloudflared service install[ \t]{{1,4}}{_WORD}")),
     (("chamber write",), Pattern(rf"\bchamber write[ \t]\S{{1,128}}[ \t]\S{{1,128}}[ \t]{_WORD}")),
     (
         ("config set --secret", "secrets set", "env:set", "travis encrypt"),
@@ -114,6 +138,14 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
     ),
     (("gcloud secrets",), Pattern(rf"\bgcloud secrets[ \t][^\n]{{0,200}}?--data[ \t=]{_WORD}")),
 )
+_KV = Pattern(
+    r"\b(?:vault|bao) kv (?:put|patch)(?:[ \t]{1,4}-{1,2}[^\s|;]{1,128}){0,6}"
+    r"[ \t]{1,4}[^\s=|;]{1,256}"
+    r"((?:[ \t]{1,4}[^\n|;]{1,1024})?)"
+)
+_KV_VALUE = Pattern(
+    r"(?:\A|[ \t])[\w.\-]{1,64}=(?:\"([^\"\n]{1,512})|'([^'\n]{1,512})|([^\s\"'@]\S{0,511}))"
+)
 _SET = Pattern(
     r"\b(?:aws configure set|setx|npm config set|yarn config set|git config(?:[ \t]--\w{1,16})?"
     r"|gcloud config set|pulumi config set(?:[ \t]--\w{1,16})?|dotnet user-secrets set"
@@ -132,7 +164,7 @@ _SETTERS = (
     "set -gx",
     "reg add",
 )
-_OF_LISTS = ("vault", "configure", "openssl", "cargo", "rabbitmqctl")
+_OF_LISTS = ("vault", "kv put", "kv patch", "configure", "openssl", "cargo", "rabbitmqctl")
 """What tells of these commands as a list of words, where ``vault login`` is no text."""
 KEYWORDS: tuple[str, ...] = (
     *(word for words, _ in _PATTERNS for word in words),
@@ -148,6 +180,10 @@ def commands(text: str, is_secret: IsSecret) -> Iterator[Span]:
         if any(word in text for word in words):
             for match in pattern.finditer(text):
                 yield from _unless_held(text, *match.span(match.lastindex or 0))
+    if "kv p" in text:
+        for match in _KV.finditer(text):
+            for value in _KV_VALUE.finditer(text, *match.span(1)):
+                yield from _unless_held(text, *value.span(value.lastindex or 0))
     if any(word in text for word in _SETTERS):
         for match in _SET.finditer(text):
             if is_secret(match.group(1).lstrip("_")):
