@@ -48,10 +48,12 @@ def drains(emitter: Emitter) -> None:
 
 def rotates(emitter: Emitter) -> None:
     """The segment is full."""
+    segment = store_of(emitter).segment
+    segment.max_bytes = 4096
     steady(emitter)
-    assert emitter.store is not None
-    while store_of(emitter).segment.size < 3500:
-        emitter.emit(None, "life.fills", {"pad": "x" * 100})
+    emitter.emit(None, "life.fills", {"w": 1})
+    segment.max_bytes = segment.size + 1
+    assert segment.seq > segment.rotate_from
 
 
 def torn(emitter: Emitter) -> None:
