@@ -216,17 +216,23 @@ class Descriptor:
 
         What was accepted is known also when an interrupt comes right behind it: the call and its
         result are one step (``list.extend``), and the one that notes it (``finally``) has no call,
-        before which an interrupt could come.
+        before which an interrupt could come. Nor is there one between the look whether it is still
+        the rest of a line, which in a forked child it is not, and the call.
         """
         size = len(data)
         sent: list[int] = []
+        life = self._slow
+        if self._nowait:
+            sending = map(os.pwritev, (dup,), ((data,),), (-1,), (NOWAIT,))
+        else:
+            sending = map(os.write, (dup,), (data,))
         try:
-            if self._nowait:
-                sent.extend(map(os.pwritev, (dup,), ((data,),), (-1,), (NOWAIT,)))
-            else:
-                sent.extend(map(os.write, (dup,), (data,)))
+            if is_rest and self._unfinished is not data:
+                return True
+            sent.extend(sending)
         finally:
-            if sent:
+            # In a child that a signal handler has forked meanwhile, the rest is the parent's.
+            if sent and self._slow is life:
                 self.last = line
                 if sent[0] != size:
                     self._unfinished = data[sent[0] :]

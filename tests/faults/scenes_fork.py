@@ -187,18 +187,28 @@ def in_signal_handler(directory: Path, returning: str) -> dict[str, Any]:
     return {"statuses": statuses, "events": number, "children": len(pids)}
 
 
-def _fork_and_wait(children: list[int], reader: int, writer: int) -> None:
-    """Fork; the child returns when the parent closes ``writer``."""
+def _fork_and_wait(
+    children: list[int], reader: int, writer: int, emit: Callable[[], object]
+) -> None:
+    """Fork; the child emits, and returns when the parent closes ``writer``."""
     children.append(os.fork())
     if not children[0]:
         os.close(writer)
+        emit()
         os.read(reader, 1)
+
+
+def _open_files(directory: Path) -> int:
+    """How many files below a directory are open: a log, and its lock."""
+    links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+    return sum(os.path.realpath(link).startswith(f"{directory.resolve()}/") for link in links)
 
 
 def at_every_place(directory: Path, state: str) -> dict[str, Any]:
     """A handler forks at each place of emit, and returns in the child, which goes on from there.
 
     The child goes on when the parent is far ahead: whatever it does without the lock then, shows.
+    Every other one emits first, so that the numbers of its parent's descriptors are its own files.
     """
     emitter = make_prepared(directory / "audit.jsonl")
     "".encode("unicode_escape")  # imported here, and not by every child for its first complaint
@@ -208,11 +218,15 @@ def at_every_place(directory: Path, state: str) -> dict[str, Any]:
         STATES[state](emitter)
         children: list[int] = []
         reader, writer = os.pipe()
-        interrupter = Interrupter(partial(_fork_and_wait, children, reader, writer), at)
+        inner = partial(emitter.emit, None, "fork.inner", {"n": at}) if at % 2 else bool
+        interrupter = Interrupter(partial(_fork_and_wait, children, reader, writer, inner), at)
         interrupter.run(partial(emitter.emit, None, "fork.event", {"n": at}))
         if os.getpid() != parent:
             emitter.emit(None, "fork.child", {"n": at})
-            os._exit(0 if emitter.flush(10.0) else 1)
+            if not emitter.flush(10.0):
+                os._exit(1)
+            # More than one lock, and its parent's is among them: nobody else gets it any more.
+            os._exit(2 if _open_files(directory) > 2 else 0)
         emitter.emit(None, "fork.parent", {"n": at})
         os.close(reader)
         os.close(writer)

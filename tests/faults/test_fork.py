@@ -73,6 +73,7 @@ def test_a_child_may_return_from_a_handler_at_every_place(state: str, tmp_path: 
     every = set(range(0, found["places"], EVERY))
     for event_type in ("fork.event", "fork.child"):
         assert {record["fields"].get("n") for record in log.of(event_type)} >= every
+    assert {record["fields"]["n"] for record in log.of("fork.inner")} == {n for n in every if n % 2}
 
 
 @pytest.mark.parametrize("durability", ["os", "group"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import pty
 import select
@@ -18,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faults.injector import Interrupter
 from support.open_descriptors import opened
 from support.piped_descriptor import Piped
 from support.waiting import PATIENCE
@@ -322,6 +324,41 @@ def test_a_forked_child_leaves_the_rest_of_a_line_to_its_parent(ends: tuple[int,
     assert not sink.is_unfinished
     assert sink.write(b"next\n")
     assert os.read(ends[0], 1 << 20) == b"next\n"
+
+
+def unread(reader: int) -> bytes:
+    os.set_blocking(reader, False)
+    try:
+        return os.read(reader, 1 << 20)
+    except BlockingIOError:
+        return b""
+
+
+@nowait
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_child_forked_while_the_rest_of_a_line_is_written_leaves_it_to_its_parent(
+    ends: tuple[int, int], is_full: bool
+) -> None:
+    """Both would write it, or what the parent could not write of it."""
+    for at in itertools.count():
+        sink, _ = begun(ends)
+        if is_full:
+            fill(ends[1])
+            os.read(ends[0], 4096)
+
+        def forked(sink: Descriptor = sink) -> None:
+            # As the child does, before the frame in which it was forked goes on.
+            sink.leave_parent()
+            unread(ends[0])
+
+        child = Interrupter(forked, at)
+        child.run(sink.finish)
+        left = unread(ends[0])
+        sink.close()
+        if not child.where:
+            break
+        assert (left, sink.is_unfinished) == (b"", False), child.where
+    assert at > 5
 
 
 # What the descriptor was

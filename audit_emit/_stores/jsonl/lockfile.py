@@ -40,6 +40,7 @@ SIZE = 512
 
 __all__ = ["LOCK", "SIZE", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
 
+_HAS_PWRITE = hasattr(os, "pwrite")
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
@@ -159,8 +160,13 @@ class LockFile:
             Whether they are kept.
         """
         try:
+            # Nothing is called between the look at the descriptor and the write: in a child that a
+            # signal handler has forked, its number may be another file of the child's.
             if self.is_linked():
-                return _pwrite(self.descriptor, content, place) == len(content)
+                if not _HAS_PWRITE:
+                    os.lseek(self.descriptor, place, os.SEEK_SET)
+                    return os.write(self.descriptor, content) == len(content)
+                return os.pwrite(self.descriptor, content, place) == len(content)
         except (OSError, ValueError) as error:
             let_through(error)
         return False
@@ -210,12 +216,14 @@ class LockFile:
 
     def close(self) -> None:
         """Close the descriptor, if it is still ours."""
-        descriptor, self.descriptor = self.descriptor, -1
+        # All at once: a child that a signal handler forks below has to close it, too, or it would
+        # hold the lock as long as it lives.
+        identity, descriptor, self.descriptor = self.identity, self.descriptor, -1
         if descriptor < 0:
             return
         try:
             found = os.fstat(descriptor)
-            ours = (found.st_dev, found.st_ino) == self.identity
+            ours = (found.st_dev, found.st_ino) == identity
         except OSError as error:
             let_through(error)
             # Not closed, it would hold the lock against ourselves.
@@ -247,11 +255,3 @@ class _Abandoned(LockFile):
 
     def close(self) -> None:
         """There is nothing to close any more."""
-
-
-def _pwrite(descriptor: int, content: bytes, offset: int) -> int:
-    """Write at a place in the lock file, which is not open for appending."""
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, content, offset)
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    return os.write(descriptor, content)

@@ -44,6 +44,7 @@ def rotate(segment: Segment) -> bool:
     """
     fresh = segment.layout.active + ".new"
     begun = -1
+    replace = segment.replace  # closes the file in a child that is forked in here
     try:
         target = segment.layout.unused(segment.begun_at)
         with quietly(FileNotFoundError):
@@ -53,6 +54,8 @@ def rotate(segment: Segment) -> bool:
         begun = segments.open_file(fresh, append=True, exclusive=True)
         os.rename(segment.layout.active, target)
         os.rename(fresh, segment.layout.active)
+        # Whoever looked at the path before this must look again when they get the lock.
+        time.sleep(2 * FRESH_NS / 1e9)
     except BaseException as error:
         if begun >= 0:
             os.close(begun)
@@ -61,9 +64,7 @@ def rotate(segment: Segment) -> bool:
             raise
         segment.rotate_after = time.monotonic() + _RETRY_SECONDS
         return False
-    # Whoever looked at the path before this must look again when they get the lock.
-    time.sleep(2 * FRESH_NS / 1e9)
-    segment.replace(begun)
+    replace(begun)
     segment.lent.counters.rotated += 1
     segment.named()
     previous = os.path.basename(target)

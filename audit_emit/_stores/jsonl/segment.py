@@ -164,13 +164,14 @@ class Segment:
             return self.link(draft)
         linked = Linked(line, self.chain, seq, digest, before, draft.id, draft.own)
         self._begun = (draft, self.size, linked)
+        written = self.written + 1
         write(self, line)
+        self.records.append(linked)  # first: nothing after it takes memory
         self.size = size
         self.seq = seq
         self.hash = digest
         self.last_ns = ns
-        self.written += 1
-        self.records.append(linked)
+        self.written = written
         return linked
 
     def has_written(self, draft: Draft) -> bool:
@@ -234,20 +235,20 @@ class Segment:
         return found if (found.st_dev, found.st_ino) == self.identity else None
 
     def replace(self, opened: int, *, close_old: bool = True) -> bool:
-        """Make a file the active one; whether it is empty."""
+        """Make a file the active one, or close it; whether it is empty."""
         try:
             found = os.fstat(opened)
+            if close_old:
+                self._let_go()
+            # Right before the descriptor is taken: a child that was forked in here ends at it.
+            self.begun_at = self.rotate_from = self.seq + 1
+            self.descriptor = opened
         except BaseException:
             os.close(opened)
             raise
-        if close_old:
-            self._let_go()
-        self.descriptor = opened
         self.identity = (found.st_dev, found.st_ino)
         self.size = self.fresh_size = 0
         self.tears.clear()
-        self.begun_at = self.seq + 1
-        self.rotate_from = self.seq + 1
         return found.st_size == 0
 
     def adopt(self, head: Head) -> None:

@@ -35,6 +35,8 @@ def reopen(segment: Segment) -> None:
     rescued = _rescue(segment, old)
     if old is not None:
         _catch_up(segment, old)
+    name = segments.name_of(segment.descriptor) if old is not None else None
+    replace = segment.replace  # closes the file in a child that is forked in here
     try:
         segments.make_directory(segment.layout.directory)
         opened = segments.open_file(segment.layout.active, append=True)
@@ -44,8 +46,7 @@ def reopen(segment: Segment) -> None:
             # The renamed file is a place to write to until the path can be had again.
             return
         raise
-    name = segments.name_of(segment.descriptor) if old is not None else None
-    empty = segment.replace(opened, close_old=old is not None)
+    empty = replace(opened, close_old=old is not None)
     why = "moved" if old is None or old.st_nlink else "deleted"
     with settling(segment, name, why):
         if empty:

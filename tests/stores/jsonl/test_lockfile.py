@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faults.injector import Interrupter
 from support.waiting import PATIENCE
 
 from audit_emit._stores.jsonl import lockfile
@@ -271,4 +275,56 @@ def test_a_child_forked_while_it_is_opened_takes_no_lock_of_its_parents(
         os.fstat(given[0])
     with pytest.raises(OSError, match="forked"):
         lock.acquire(time.monotonic())
+    lock.close()
+
+
+def is_open(number: int) -> bool:
+    return os.path.exists(f"/proc/self/fd/{number}")
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc what is open")
+
+
+@linux
+def test_a_child_forked_while_it_is_closed_closes_it_too(path: Path) -> None:
+    """It would hold the lock as long as it lives, which its parent gives back by closing."""
+    for at in itertools.count():
+        lock = LockFile(str(path))
+        lock.open()
+        number = lock.descriptor
+        # As the child does, before the frame in which it was forked goes on.
+        child = Interrupter(lock.abandon, at)
+        with suppress(OSError):
+            child.run(lock.close)
+        assert not is_open(number), child.where
+        if not child.where:
+            break
+    assert at > 2
+
+
+@linux
+def test_a_child_forked_while_something_is_remembered_writes_it_nowhere(
+    path: Path, tmp_path: Path
+) -> None:
+    """The number of the descriptor is that of another file of the child's by then: its log's."""
+    other = tmp_path / "of the child"
+    opened: list[int] = []
+    for at in itertools.count():
+        lock = LockFile(str(path))
+        lock.open()
+        number = lock.descriptor
+
+        def forked(lock: LockFile = lock) -> None:
+            lock.abandon()
+            opened.append(os.open(other, os.O_RDWR | os.O_CREAT))
+
+        child = Interrupter(forked, at)
+        with suppress(OSError):
+            child.run(partial(lock.remember, b"of the parent"))
+        if not child.where:
+            break
+        assert opened == [number]
+        os.close(opened.pop())
+        assert other.read_bytes() == b"", child.where
+    assert at > 2
     lock.close()
