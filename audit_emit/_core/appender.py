@@ -153,9 +153,10 @@ class Requests:
         """The events that came first, to be appended now."""
         self._sent = []
         while self._asked and len(self._sent) < most:
-            request = self._asked.popleft()
+            request = self._asked[0]
             if not request.is_over:
-                self._sent.append(request)
+                self._sent.append(request)  # first: there may be no memory for it
+            self._asked.popleft()
         return [request.draft for request in self._sent]
 
     def appended(self, records: Sequence[Linked]) -> None:
@@ -166,10 +167,11 @@ class Requests:
 
     def refuse(self, error: SinkError) -> None:
         """Tell everybody who waits that their events are not in the store."""
-        refused, self._sent = self._sent, []
-        while self._asked:
-            refused.append(self._asked.popleft())
-        _answer([(request, error) for request in refused])
+        _answer([(request, error) for request in [*self._sent, *self._asked]])
+        self._sent = []
+        # Not before: there may be no memory to answer. Others ask meanwhile.
+        while self._asked and self._asked[0].answer is not None:
+            self._asked.popleft()
 
 
 class Appender(Worker):
@@ -225,7 +227,8 @@ class Appender(Worker):
         if emitter is None:
             return False
         self.keep(emitter)
-        if not self.is_alive() and self._starting.acquire(blocking=False):
+        starting = self._starting  # a signal handler may fork: the child's is another one
+        if not self.is_alive() and starting.acquire(blocking=False):
             try:
                 if not self.is_alive():
                     self._thread = thread = Background()
@@ -234,7 +237,7 @@ class Appender(Worker):
                 let_through(error)  # no threads any more: the process ends
                 self._is_awake = False
             finally:
-                self._starting.release()
+                starting.release()
         self.wake.put(None)
         return self.is_alive()
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from audit_emit._core import waiting
 from audit_emit._core.emitter import Emitter
-from audit_emit._core.failing import guard
+from audit_emit._core.failing import fail
 from audit_emit._runtime import observer as _observer
+from audit_emit._runtime.forks import SAME, renew
+from audit_emit._runtime.interrupts import is_interrupt
 from audit_emit.context import AuditContext
 
 __all__ = ["emit_late"]
@@ -37,25 +39,37 @@ def emit_late(
     # ruff: noqa: SLF001
     if emitter._disabled:
         return
+    outbox = emitter.outbox
+    is_kept = False
     try:
+        if not SAME[0]:
+            renew()
         parts = emitter.builder.compose(context, event_type, fields)
         draft = emitter.clock.draft_at(_ns(seconds), *parts)
-        outbox = emitter.outbox
         if outbox.store is None:
             waiting.show_unchained(outbox, draft)
             return
         waiting.keep(outbox, draft, _REASON)
+        is_kept = True
         outbox.drain()
         if outbox.fault:
             waiting.show_now(outbox, draft)  # at once, as when it happens now
     except Exception as error:  # noqa: BLE001 - as the guard of emit
-        emitter.outbox.lossy += ((event_type, type(error)),)
-        emitter.outbox.pending = True
+        passes = is_interrupt(error)
+        if not is_kept and not passes:
+            try:
+                outbox.lossy += ((event_type, type(error)),)
+            except MemoryError:
+                outbox.unmade += 1
+            outbox.pending = True
         try:
-            guard(emitter, error)
+            fail(emitter, error, None)
         except Exception:
-            if _observer.strict is not None:
+            if passes or _observer.strict is not None:
                 raise
+    except BaseException as error:
+        fail(emitter, error, None)
+        raise
 
 
 def _ns(seconds: Any) -> int:

@@ -21,6 +21,9 @@ __all__ = ["drain", "fails"]
 _BATCH = 500
 """Records drained at a time; a store stops earlier when it takes long."""
 
+_UNMADE = ("", MemoryError)
+"""An event of which nothing is known, as an entry of ``Outbox.lossy``."""
+
 
 def drain(outbox: Outbox, *, at_end: bool, patience: float = 0.0, deadline: float = 0.0) -> bool:
     """``Outbox.drain``, in this thread; whether the store took what it was given."""
@@ -75,21 +78,28 @@ def fails(outbox: Outbox, error: SinkError) -> None:
 
 
 def _make_lossy(outbox: Outbox) -> None:
-    """Make the records of events that could not be made when they happened."""
-    while outbox.lossy or outbox.unmade:
-        if not outbox.lossy:
-            outbox.unmade -= 1
-            outbox.lossy.append(("", MemoryError))
-        event_type, error = outbox.lossy[0]
+    """Make the records of events that could not be made when they happened.
+
+    A signal handler may fork at every call and at every turn of a loop: the child owes nothing.
+    """
+    while True:
+        lossy = outbox.lossy
+        if not lossy:
+            if outbox.unmade < 1:
+                return
+            lossy.append(_UNMADE)  # first: there may be no memory for it
+            if outbox.lossy is lossy:
+                outbox.unmade -= 1
+        event_type, error = lossy[0]
         # Its name is at hand where there may still be no memory to make it.
         reason = "MemoryError" if error is MemoryError else bare_name(error)
         parts = outbox.builder.lossy(event_type if type(event_type) is str else "", reason)
         draft = outbox.clock.draft(*parts)
         if outbox.store is not None:
-            waiting.keep(outbox, draft, reason, instead=outbox.lossy)
+            waiting.keep(outbox, draft, reason, instead=lossy)
         else:
             waiting.show_unchained(outbox, draft)
-            outbox.lossy.popleft()
+            lossy.popleft()
 
 
 def _drain_store(outbox: Outbox, store: ChainStore, deadline: float, *, at_end: bool) -> None:
@@ -124,8 +134,10 @@ def _append_waiting(outbox: Outbox, store: ChainStore, deadline: float) -> None:
 def _append_requested(outbox: Outbox, store: ChainStore) -> None:
     """Append what callers wait for; nobody waits for more than one batch of others."""
     records = store.append(outbox.requests.next(_BATCH))
-    outbox.requests.appended(records)
-    outbox.show_later(records)
+    try:
+        outbox.requests.appended(records)
+    finally:
+        outbox.show_later(records)
     outbox.fault = None
 
 

@@ -54,11 +54,11 @@ def give_up(outbox: Outbox) -> None:
             )
         return
     reason = outbox.fault or outbox.last_error or ("timeout" if outbox.is_slow else "unknown")
-    while outbox.backlog.waiting:
-        ts = outbox.backlog.pop()
+    backlog, gap = outbox.backlog, outbox.gap
+    while backlog.waiting:
+        gap.add(backlog.first()[7:37], reason)  # first: there may be no memory for it
+        outbox.lose(backlog.pop())
         outbox.counters.backlogged -= 1
-        outbox.lose(ts)
-        outbox.gap.add(ts, reason)
     _leave_word(outbox, outbox.store)
 
 

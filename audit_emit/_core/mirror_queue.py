@@ -116,10 +116,14 @@ class MirrorQueue:
         return shown and not self.waiting
 
     def owe(self, line: bytes) -> None:
-        """Have a line shown that an interrupt came before."""
+        """Have a line shown that an interrupt came before, or no memory."""
         mirror = self.mirror
         if mirror is not None and mirror.last is not line and line not in self.waiting:
-            self.waiting.append(line)
+            try:
+                self.waiting.append(line)
+            except MemoryError as error:
+                self.forgotten += 1
+                let_through(error)
 
     def is_begun(self) -> bool:
         """Whether the mirror took a part of a line."""
@@ -135,10 +139,12 @@ class MirrorQueue:
     def give_up(self) -> str | None:
         """Count a line as lost that was begun; its ``ts``, or ``None`` when there is none."""
         mirror = self.mirror
-        if mirror is None or not mirror.give_up():
+        if mirror is None or not mirror.is_unfinished:
             return None
-        self._lose(mirror.last, mirror.fault)
-        return mirror.last[7:37].decode()
+        ts = mirror.last[7:37].decode()
+        self._lose(mirror.last, mirror.fault)  # first: there may be no memory for it
+        mirror.give_up()
+        return ts
 
     def is_due(self) -> bool:
         """Whether what was lost may be declared now."""
@@ -173,18 +179,27 @@ class MirrorQueue:
         self.gap, self._gaps_lost = Gap(), 0
 
     def count_forgotten(self, now_ns: int) -> None:
-        """Account for the lines that there was no memory to remember."""
-        while self.forgotten:
-            self.forgotten -= 1
-            self._counters.stdout_lost += 1
-            self.gap.add(ts_of(now_ns), "MemoryError")
+        """Account for the lines that there was no memory to remember.
+
+        A signal handler may fork at every call and at every turn of a loop: the child owes nothing.
+        """
+        ts = ts_of(now_ns) if self.forgotten else ""
+        while True:
+            gap = self.gap
+            if self.forgotten < 1:
+                return
+            gap.add(ts, "MemoryError")  # first: there may be no memory for it
+            if self.gap is gap:
+                self.forgotten -= 1
+                self._counters.stdout_lost += 1
 
     def _lose(self, line: bytes, fault: str | None) -> None:
-        self._counters.stdout_lost += 1
-        self.last_lost = line[7:37].decode()
+        ts = line[7:37].decode()
         self._pace.lost(fault)
-        self.gap.add(self.last_lost, fault or "unknown")
+        self.gap.add(ts, fault or "unknown")
         self._gaps_lost += line.startswith(_GAP_TYPE, 36)
+        self._counters.stdout_lost += 1
+        self.last_lost = ts
         self._tell(
             f"stdout {fault}",
             "a line could not be written to stdout (%s); %s",

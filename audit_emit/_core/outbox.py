@@ -275,11 +275,11 @@ class Outbox:
     def owe(self, line: bytes) -> None:
         """Have the line of an event in the store shown by whoever comes next, if it was not."""
         if self.mirrored.mirror is not None:
+            self.pending = True
             self.mirrored.owe(line)
-            self.pending |= bool(self.mirrored.waiting)
 
     def owe_all(self, records: list[Linked]) -> None:
-        """The same of records that an interrupt has kept from being shown."""
+        """The same of records that an interrupt, or no memory, has kept from being shown."""
         for record in records:
             self.owe(record.line)
 

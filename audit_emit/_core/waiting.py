@@ -105,12 +105,12 @@ def keep(outbox: Outbox, draft: Draft, reason: str, instead: deque[Any] | None =
         outbox.counters.backlogged += 1
     else:
         ts = draft.prefix[7:37]
-        outbox.lose(ts)
-        if instead is not None:
-            instead.popleft()
         # Why it could not be kept is known to all; a reader wants to know why it had to be.
         cause = outbox.fault if reason == "backlog" else None
         outbox.gap.add(ts, cause or reason)
+        if instead is not None:
+            instead.popleft()
+        outbox.lose(ts)
         outbox.stderr_log.report("overflow", "the backlog is full; events are being lost")
     outbox.pending = True
     outbox.go_on()

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from faults.injector import Injector
 from support.piped_descriptor import Piped
 from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter
 from audit_emit._core.deferred import emit_late
+from audit_emit._runtime import forks
 from audit_emit.testing import strict
 
 THEN = 1_700_000_000.25
@@ -104,3 +108,53 @@ def test_a_failure_is_raised_in_strict_tests(
     with pytest.raises(LookupError), strict():
         emit_late(emitter, THEN, WHO, "secret.set")
     monkeypatch.undo()
+
+
+class TimeLimitError(Exception):
+    """Of the application."""
+
+
+def test_what_a_signal_handler_raises_reaches_the_caller(emitter: Emitter, log: Path) -> None:
+    late = partial(emit_late, emitter, THEN, WHO, "secret.set")
+    late()
+    with pytest.raises(TimeLimitError):
+        Injector(TimeLimitError, 3).run(late)
+    late()
+    assert emitter.flush(PATIENCE)
+    made = [one["fields"] for one in records(log) if one["event_type"] == "secret.set"]
+    assert made == [{}, {}]
+
+
+def test_where_there_is_no_memory_it_is_declared_later(
+    emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(deque[Any]):
+        def __iadd__(self, _: Any) -> Any:  # type: ignore[misc]
+            raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(emitter.builder, "compose", fail)
+        patched.setattr(emitter.outbox, "lossy", Full())
+        emit_late(emitter, THEN, WHO, "secret.set")
+    assert emitter.flush(PATIENCE)
+    assert records(log)[-1]["fields"]["_lossy"] == "MemoryError"
+
+
+def test_an_event_that_waits_already_is_not_made_twice(
+    emitter: Emitter, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(emitter.outbox, "drain", fail)
+        emit_late(emitter, THEN, WHO, "secret.set")
+    assert emitter.flush(PATIENCE)
+    assert [one["fields"] for one in records(log)[1:]] == [{}]
+
+
+@pytest.mark.skipif(forks.PAGE is None, reason="the process is asked for its number here")
+def test_a_child_that_python_has_not_forked_has_a_log_of_its_own(emitter: Emitter) -> None:
+    """A library in C forks without a word; with the parent's lock, two would write at once."""
+    emitter.emit(None, "a.b")
+    before = emitter.clock.process
+    forks.SAME[0] = 0  # as the kernel does
+    emit_late(emitter, THEN, WHO, "secret.set")
+    assert emitter.clock.process != before

@@ -36,9 +36,10 @@ def together(segment: Segment, told: list[notes.Note], before: bytes) -> None:
     data = before + b"".join(record.line for record in records)
     if not data:
         return
+    size, written = segment.size + len(data), segment.written + len(records)
+    own_written = segment.own_written + len(records)
     write(segment, data)
-    segment.size += len(data)
+    segment.records += records  # first: nothing after it takes memory
+    segment.size = size
     segment.seq, segment.hash, segment.last_ns = head.seq, head.hash, ns
-    segment.records += records
-    segment.written += len(records)
-    segment.own_written += len(records)
+    segment.written, segment.own_written = written, own_written

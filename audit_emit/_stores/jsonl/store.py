@@ -211,12 +211,13 @@ class JsonlStore:
         self.durability.keep(linked.line)
 
     def _settle(self, segment: Segment) -> None:
-        """Account for a record when a signal handler raised right after the write."""
+        """Account for a record when something was raised right after the write."""
         unheard = segment.unheard()
         if unheard is not None:
+            if unheard not in segment.records[-1:]:
+                segment.records.append(unheard)
             segment.written += 1
             segment.own_written += unheard.own
-            segment.records.append(unheard)
             self.durability.keep(unheard.line)
 
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:
