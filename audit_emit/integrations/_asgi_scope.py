@@ -19,7 +19,7 @@ __all__ = [
 
 Scope = MutableMapping[str, Any]
 
-_ROUTED = {"fastapi", "route", "endpoint"}
+_ROUTED = frozenset(("fastapi", "route", "endpoint"))
 """What routers put into a scope."""
 
 
@@ -116,18 +116,20 @@ def route_of(scope: Mapping[str, Any], path: str) -> str | None:
     template. Starlette leaves only the endpoint, which identifies the route if no other route has
     the same endpoint.
     """
-    if not _ROUTED & scope.keys():
+    if _ROUTED.isdisjoint(scope):
         return None
     included = scope.get("fastapi")
     context = included.get("effective_route_context") if isinstance(included, dict) else None
-    mounted = _mounted(scope, path)
-    for route in (context, getattr(context, "starlette_route", None), scope.get("route")):
+    routes: tuple[Any, ...] = (scope.get("route"),)
+    if context is not None:
+        routes = (context, getattr(context, "starlette_route", None), *routes)
+    for route in routes:
         template = getattr(route, "path_format", None) or getattr(route, "path", None)
-        if isinstance(template, str) and template:
-            # A mount without a route of its own below it: ``mounted`` already holds its path.
-            return mounted + ("/{path}" if hasattr(route, "routes") else template)
+        if template and isinstance(template, str):
+            # A mount without a route of its own below it: ``_mounted`` already holds its path.
+            return _mounted(scope, path) + ("/{path}" if hasattr(route, "routes") else template)
     named = _route_of_endpoint(scope)
-    return None if named is None else mounted + named
+    return None if named is None else _mounted(scope, path) + named
 
 
 def _route_of_endpoint(scope: Mapping[str, Any]) -> str | None:

@@ -291,17 +291,20 @@ def outcome(exchange: Exchange) -> str:
     for them. ``failure``: an exception, no response at all, or any other status from 400 on.
     ``success``: the rest.
     """
-    if exchange.error is None and not exchange.disconnected and exchange.status is not None:
-        return _status_outcome(exchange, exchange.status)
+    status = exchange.status
+    if exchange.error is None and not exchange.disconnected and status is not None:
+        if status < 400 and exchange.complete and exchange.kind == "http":
+            return "success"
+        return _status_outcome(exchange, status)
     if exchange.error is not None and is_cancelled(exchange.error):
         return "cancelled"
     if exchange.disconnected and exchange.kind == "http":
         return "aborted"
     if exchange.error is not None:
         return "failure"
-    if exchange.status is None:
+    if status is None:
         return "aborted" if exchange.disconnected else "failure"
-    return _status_outcome(exchange, exchange.status)
+    return _status_outcome(exchange, status)
 
 
 def _status_outcome(exchange: Exchange, status: int) -> str:
@@ -349,14 +352,14 @@ def _put_result(fields: dict[str, Any], exchange: Exchange) -> None:
 
 
 def request_fields(
-    options: Options, exchange: Exchange, inbound: Inbound, scrub: Scrub
+    options: Options, exchange: Exchange, inbound: Inbound | None, scrub: Scrub
 ) -> dict[str, Any]:
     """The fields of the request's record.
 
     Args:
         options: of the adapter.
         exchange: what is known of the request.
-        inbound: the ids of the request.
+        inbound: the ids of the request; ``None`` where the client has sent none.
         scrub: redacts secrets in a text, by the rules of the record.
     """
     http = exchange.kind == "http"
@@ -376,10 +379,12 @@ def request_fields(
     agents = exchange.headers.get("user-agent") if options.user_agent else None
     if agents:
         fields["user_agent"] = printable(agents[0], MAX_USER_AGENT, scrub)
-    if inbound.client_request_id is not None:
+    notes = exchange.notes
+    if inbound is not None:
         sent = inbound.client_request_id
-        fields["client_request_id"] = printable(sent, MAX_CLIENT_ID, scrub)
-    notes = inbound.notes + exchange.notes
+        if sent is not None:
+            fields["client_request_id"] = printable(sent, MAX_CLIENT_ID, scrub)
+        notes = inbound.notes + notes
     if exchange.status is None and exchange.error is None and not exchange.disconnected:
         notes += ("no_response",)
     if notes:

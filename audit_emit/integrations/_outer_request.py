@@ -24,10 +24,13 @@ MADE_OF = ("asgi.scope", "wsgi_environ")
 """The keys under which a2wsgi keeps the original scope in an environ, and the other way round."""
 
 
+_BRIDGED = frozenset(MADE_OF)
+
+
 def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
     """The ``RequestAudit`` of an outer application for this ASGI scope or WSGI environ, if any."""
     audit = origin.get(KEY)
-    if audit is None:
+    if audit is None and not _BRIDGED.isdisjoint(origin):
         for name in MADE_OF:
             within = origin.get(name)
             if within is not None and isinstance(within, Mapping):

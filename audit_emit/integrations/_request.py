@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from contextvars import ContextVar
-from functools import partial
+from contextvars import ContextVar, Token
 from time import perf_counter
 from typing import Any
 
 import audit_emit
-from audit_emit._facade.adapters import NOTED, Receipt, bare_name, let_through, receipt_text
+from audit_emit._facade.adapters import (
+    NOTED,
+    Receipt,
+    bare_name,
+    is_mirrored,
+    let_through,
+    receipt_text,
+)
 from audit_emit.context import EMPTY, VAR, AuditContext, update_request
 from audit_emit.integrations._common import Emits, scrub
 from audit_emit.integrations._http import (
@@ -71,19 +77,24 @@ class RequestAudit:
         inner_origins: the scopes and environs of applications that are mounted in this one.
         exchange: the facts of the request, which the adapter fills in.
         declared: events that are written with the outcome of the request.
+        correlation_id: the id of the request, which the response carries in a header.
+        finished: whether ``finish`` was called, so that the records are written.
+        is_recorded: whether there is a record of the request itself; what it declares has its own.
         live: the context that is bound while the request is served.
     """
 
     __slots__ = (
-        "_done",
         "_emitter",
         "_inbound",
         "_options",
         "_places",
         "_receipt",
+        "correlation_id",
         "declared",
         "exchange",
+        "finished",
         "inner_origins",
+        "is_recorded",
         "live",
         "origin",
     )
@@ -102,8 +113,12 @@ class RequestAudit:
         exchange.started = perf_counter()
         self._options = options
         self._emitter = emitter
-        self._inbound = identify(options, exchange, new_id())
-        self._done = False
+        own_id = new_id()
+        inbound = identify(options, exchange, own_id) if exchange.headers else None
+        self._inbound = inbound
+        self.correlation_id: str = own_id if inbound is None else inbound.correlation_id
+        self.finished: bool = False
+        self.is_recorded: bool = options.requests
         self._receipt: Receipt | None = None
         if options.receipts and not NOTED:
             NOTED.append(_note)
@@ -122,13 +137,8 @@ class RequestAudit:
         self.live: VerifiedContext = VerifiedContext(
             around if isinstance(around, AuditContext) else EMPTY,
             find_user,
-            (self._inbound.correlation_id, *(trace or ())),
+            (self.correlation_id, *trace) if trace else (self.correlation_id,),
         )
-
-    @property
-    def correlation_id(self) -> str:
-        """The id of the request, which the response carries in a header."""
-        return self._inbound.correlation_id
 
     @property
     def gives_receipts(self) -> bool:
@@ -147,11 +157,6 @@ class RequestAudit:
         kept = self._receipt
         if kept is None or kept.chain != receipt.chain or kept.seq < receipt.seq:
             self._receipt = receipt
-
-    @property
-    def finished(self) -> bool:
-        """Whether ``finish`` was called, so that the records are written."""
-        return self._done
 
     def add_inner_origin(self, origin: MutableMapping[str, Any], find_user: FindUser) -> None:
         """Also look in the scope or environ of an inner application for the user and the route.
@@ -192,24 +197,24 @@ class RequestAudit:
             self.origin = _NOWHERE
             self.live.let_go()
 
-    @property
-    def is_recorded(self) -> bool:
-        """Whether anything will be written about the request."""
-        return self._options.requests or bool(self.declared)
-
     def enter(self) -> tuple[Any, Any]:
         """Bind the context of this request; pass the result to ``leave``."""
-        return enter_request(self.live), SERVED.set(self)
+        bound = enter_request(self.live) if is_mirrored() else VAR.set(self.live)
+        return bound, SERVED.set(self)
 
     def leave(self, entered: tuple[Any, Any]) -> None:
         """Restore what was bound before ``enter``."""
         bound, served = entered
         try:
             SERVED.reset(served)
+            if type(bound) is Token:
+                VAR.reset(bound)
+                return
         except ValueError as error:
             # The block ends in another context than it began in, as in leave_request.
             let_through(error)
-        leave_request(bound)
+        if type(bound) is tuple:
+            leave_request(bound)
 
     def finish(self, error: BaseException | None = None) -> None:
         """Write the records, the first time. Never raises.
@@ -217,9 +222,9 @@ class RequestAudit:
         Args:
             error: the exception that ended the request; ``None`` when it ended normally.
         """
-        if self._done:
+        if self.finished:
             return
-        self._done = True
+        self.finished = True
         options = self._options
         if not options.requests and not self.declared:
             return
@@ -230,19 +235,22 @@ class RequestAudit:
             exchange.error = type(error)
         who = self.live.context
         for event in self.declared:
-            self._emit(who, event.event_type, partial(_event_fields, event, exchange))
-        if options.requests and (options.skip_paths == () or not self._is_skipped()):
+            self._emit(who, event.event_type, _event_fields, event, exchange)
+        if options.requests and (not options.skip_paths or not self._is_skipped()):
             kind = "http.request" if exchange.kind == "http" else "websocket.session"
-            without_secrets = partial(scrub, emitter=self._emitter)
-            build = partial(request_fields, options, exchange, self._inbound, without_secrets)
-            self._emit(who, kind, build)
+            self._emit(who, kind, request_fields, options, exchange, self._inbound, self._scrub)
+
+    def _scrub(self, text: str) -> str:
+        return scrub(text, self._emitter)
 
     def _is_skipped(self) -> bool:
         return any(map(self._options.skips, (self.exchange.path, *self.exchange.app_paths)))
 
-    def _emit(self, who: AuditContext, kind: str, build: Callable[[], dict[str, Any]]) -> None:
+    def _emit(
+        self, who: AuditContext, kind: str, build: Callable[..., dict[str, Any]], *of: Any
+    ) -> None:
         try:
-            fields = build()
+            fields = build(*of)
         except Exception as error:  # noqa: BLE001 - a broken server made the facts; write the record without
             let_through(error)
             fields = {"outcome": "failure", "_facts_error": bare_name(type(error))}

@@ -157,11 +157,10 @@ def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext],
 
 def leave_request(entered: tuple[Token[AuditContext | LiveContext], Any]) -> None:
     """Restore what was bound before ``enter_request``."""
-    token, mirrored = entered
     try:
-        VAR.reset(token)
+        VAR.reset(entered[0])
     except ValueError as error:
         # Called in another context than enter_request was: nothing was bound there.
         let_through(error)
-    if mirrored is not None:
-        unmirror(mirrored)
+    if entered[1] is not None:
+        unmirror(entered[1])

@@ -51,6 +51,8 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _RECEIPT = RECEIPT.lower().encode("ascii")
+_FROM_FILES = ("http.response.pathsend", "http.response.zerocopysend")
+"""Messages with which a server sends a file itself, of whatever length."""
 
 
 class AuditMiddleware:
@@ -165,32 +167,38 @@ class _AuditedConnection:
             sent is not None and declared is not None and sent >= declared > 0
         )
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:  # noqa: C901 - a call of a coroutine costs a microsecond
         kind = message["type"]
-        if kind == "http.response.start" or kind == "websocket.http.response.start":  # noqa: PLR1714 - a tuple takes longer
+        exchange = self._exchange
+        if kind == "http.response.body":
+            if is_worth_a_look(exchange) and self._completes(message):
+                # Many servers accept and drop a response for a client that has left.
+                await (self._client or self._watched()).peek()
+        elif kind == "http.response.start" or kind == "websocket.http.response.start":  # noqa: PLR1714 - a tuple takes longer
             message = self._started(message)
         elif kind == "websocket.accept":
-            self._exchange.status = 101
+            exchange.status = 101
             message = self._with_id(message)
-        elif (
-            kind == "http.response.body"
-            and is_worth_a_look(self._exchange)
-            and self._completes(message)
-        ):
-            # Many servers accept and drop a response for a client that has left.
-            await (self._client or self._watched()).peek()
         try:
             await self._send(message)
         except OSError:
             # Servers of ASGI 2.4 and later raise this when the client has left.
-            self._exchange.disconnected = self._exchange.disconnected or not self._client_has_all()
-            if self._exchange.status == 101 and self._exchange.code is None:
-                self._exchange.code = 1006
+            exchange.disconnected = exchange.disconnected or not self._client_has_all()
+            if exchange.status == 101 and exchange.code is None:
+                exchange.code = 1006
             raise
-        if kind.startswith("websocket."):
+        if kind == "http.response.body":
+            # The body of a HEAD response stays in the server.
+            if exchange.sent is not None and exchange.method != "HEAD":
+                exchange.sent += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._complete()
+        elif kind in _FROM_FILES:
+            exchange.sent = None
+            if not message.get("more_body", False):
+                self._complete()
+        elif exchange.kind == "websocket":
             self._sent_websocket(kind, message)
-        else:
-            self._sent_http(kind, message)
 
     def _completes(self, message: Message) -> bool:
         """Whether this message, and none before it, completes the response."""
@@ -216,15 +224,16 @@ class _AuditedConnection:
             self._client.close()
 
     def _finish(self, error: BaseException | None) -> None:
-        if self._audit.finished:
+        audit = self._audit
+        if audit.finished:
             return
         try:
-            if self._audit.is_recorded:
+            if audit.is_recorded or audit.declared:
                 self._look_at_scopes()
         except Exception as failed:  # noqa: BLE001 - a scope may hold any object; the record is written without
             let_through(failed)
             self._exchange.notes += ("scope_unreadable",)
-        self._audit.finish(error)
+        audit.finish(error)
 
     def _look_at_scopes(self) -> None:
         """Read them at the end, because routers and proxy middlewares write into the scope."""
@@ -232,8 +241,9 @@ class _AuditedConnection:
         exchange.client = client_host(scope)
         inner = self._audit.inner_origins
         places = [place for place in reversed(inner) if "type" in place] if inner else ()
-        for each in (*places, scope):
-            exchange.route = exchange.route or route_of(each, exchange.path)
+        for each in (*places, scope) if places else (scope,):
+            if exchange.route is None:
+                exchange.route = route_of(each, exchange.path)
             root = app_root(each)
             below_app = below(exchange.path, root) if root else None
             if below_app is not None:
@@ -268,19 +278,6 @@ class _AuditedConnection:
                 own.append((_RECEIPT, receipt.encode("ascii")))
         # A copy: the application may send the same object for another request.
         return {**message, "headers": [*headers, *own]} if own else message
-
-    def _sent_http(self, kind: str, message: Message) -> None:
-        exchange = self._exchange
-        if kind == "http.response.body":
-            # The body of a HEAD response stays in the server.
-            if exchange.sent is not None and exchange.method != "HEAD":
-                exchange.sent += len(message.get("body", b""))
-        elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
-            exchange.sent = None
-        else:
-            return
-        if not message.get("more_body", False):
-            self._complete()
 
     def _sent_websocket(self, kind: str, message: Message) -> None:
         exchange = self._exchange

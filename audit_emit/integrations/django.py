@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -125,6 +126,7 @@ class AuditMiddleware:
     def _end(self, audit: RequestAudit, request: Any, response: Any, *, is_outer: bool) -> Any:
         _learn(audit, request)
         if is_outer:
+            audit.live.remember_user()
             return response
         exchange = audit.exchange
         exchange.status = response.status_code
@@ -140,6 +142,7 @@ class AuditMiddleware:
         if exchange.status < 500:
             exchange.error = None
         if getattr(response, "streaming", False):
+            audit.live.remember_user()
             _Stream(audit, response)
             return response
         exchange.sent = 0 if exchange.method == "HEAD" else len(response.content)
@@ -152,6 +155,7 @@ class AuditMiddleware:
 def _fail(audit: RequestAudit, request: Any, error: BaseException, *, is_outer: bool) -> None:
     _learn(audit, request)
     if is_outer:
+        audit.live.remember_user()
         return
     if isinstance(error, Exception) and not isinstance(error, CancelledError):
         audit.exchange.status = 500
@@ -185,19 +189,25 @@ class _Stream:
         self._audit.finish()
         self._audit.release(ended=self._audit.exchange.complete)
 
+    @contextmanager
+    def _bound(self) -> Iterator[None]:
+        """The context of the request, for one step of its body."""
+        entered = self._audit.enter()
+        try:
+            yield
+        except BaseException as error:
+            self._audit.finish(error)
+            raise
+        finally:
+            self._audit.leave(entered)
+
     def _each(self, body: Iterable[bytes]) -> Iterator[bytes]:
         steps = iter(body)
         while True:
-            entered = self._audit.enter()
-            try:
-                chunk = next(steps)
-            except StopIteration:
+            with self._bound():
+                chunk = next(steps, None)
+            if chunk is None:
                 break
-            except BaseException as error:
-                self._audit.finish(error)
-                raise
-            finally:
-                self._audit.leave(entered)
             self._sent(chunk)
             yield chunk
         self._complete()
@@ -205,16 +215,10 @@ class _Stream:
     async def _each_async(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         steps = body.__aiter__()
         while True:
-            entered = self._audit.enter()
-            try:
-                chunk = await steps.__anext__()
-            except StopAsyncIteration:
+            with self._bound():
+                chunk = await anext(steps, None)
+            if chunk is None:
                 break
-            except BaseException as error:
-                self._audit.finish(error)
-                raise
-            finally:
-                self._audit.leave(entered)
             self._sent(chunk)
             yield chunk
         self._complete()
@@ -234,12 +238,11 @@ def _exchange(request: Any, keys: Iterable[tuple[str, str]]) -> Exchange:
 
 
 def _learn(audit: RequestAudit, request: Any) -> None:
-    """Read the route and the user while the request is at hand."""
+    """Read the route while the request is at hand."""
     match = getattr(request, "resolver_match", None)
     if match is not None and match.route is not None and audit.exchange.route is None:
         root = request.path.removesuffix(request.path_info)
         audit.exchange.route = f"{root}/{match.route}"
-    audit.live.remember_user()
 
 
 def _user_of(request: Any) -> str | None:

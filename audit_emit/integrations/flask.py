@@ -209,8 +209,12 @@ def _user(exchange: Exchange, environ: Environ, stale_user: Any) -> str | None:
     A view may go on when the request is over: an application around this one was cancelled, and
     the thread of the view was not. What it does then is still done by its user.
     """
-    own = has_request_context() and (request.environ is environ or _own_request(exchange))
-    user = g.get("_login_user") if own else None
+    # Each attribute of a proxy looks for what it stands for again: once is enough.
+    own = has_request_context() and (
+        request._get_current_object().environ is environ  # type: ignore[attr-defined] # noqa: SLF001 - Werkzeug's public API
+        or _own_request(exchange)
+    )
+    user = g._get_current_object().get("_login_user") if own else None  # noqa: SLF001 - the same
     if user is None or user is stale_user or getattr(user, "is_authenticated", None) is not True:
         return None
     return str(user.get_id() or "")

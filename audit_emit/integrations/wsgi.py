@@ -187,19 +187,18 @@ class _Answer:
         if self._exchange.sent is not None:
             self._exchange.sent += len(data)
 
-    def end_if_whole(self) -> None:
-        """Finish when the server has as many bytes as ``Content-Length`` says."""
-        if self._length is not None and (self._exchange.sent or 0) >= self._length:
-            self.complete()
+    def is_whole(self) -> bool:
+        """Whether the server has as many bytes as ``Content-Length`` says."""
+        return self._length is not None and (self._exchange.sent or 0) >= self._length
 
     def complete(self) -> None:
         self._exchange.complete = True
         self.end(None)
 
     def end(self, error: BaseException | None) -> None:
-        exchange = self._exchange
         if self.audit.finished:
             return
+        exchange = self._exchange
         exchange.ended = perf_counter()
         exchange.client = str(self._environ.get("REMOTE_ADDR") or "")
         if isinstance(error, Exception) and exchange.status is None:
@@ -210,8 +209,10 @@ class _Answer:
 
     def close(self) -> None:
         """Finish when the server closes the response; what is incomplete now was aborted."""
-        self.end_if_whole()
-        self.end(None)
+        if not self.audit.finished:
+            if self.is_whole():
+                self._exchange.complete = True
+            self.end(None)
         self.audit.release(ended=self._exchange.error is None)
 
     def _looked_at(self, headers: Headers) -> Headers:
@@ -253,8 +254,10 @@ class _Body:
         entered = audit.enter()
         try:
             chunk = self._next()
-            answer.sent(chunk)
-            answer.end_if_whole()
+            if not audit.finished:
+                answer.sent(chunk)
+                if answer.is_whole():
+                    answer.complete()
             return chunk
         except StopIteration:
             answer.complete()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections import Counter
@@ -84,6 +85,43 @@ def test_each_request_is_recorded_once_by_whoever_made_it(server: str, tmp_path:
     assert len(answered) > CALLERS
     assert requests.items() <= {(one["correlation_id"], one["user_id"]) for one in items}
     assert not audit_emit.open_log(log).verify().tampered
+
+
+def test_requests_that_share_a_connection_of_http_2_are_recorded_each_by_itself(
+    tmp_path: Path,
+) -> None:
+    package("h2")
+    log, port = tmp_path / "audit.jsonl", free_port()
+    command = [argument.format(port=port) for argument in SERVERS["hypercorn"]]
+    env = {"AUDIT_EMIT_JSONL": str(log), "AUDIT_EMIT_SERVICE": "echo", "AUDIT_EMIT_STDOUT": "0"}
+
+    async def ask_all() -> list[httpx.Response]:
+        one = httpx.Limits(max_connections=1)
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}",
+            http1=False,
+            http2=True,
+            limits=one,
+            timeout=PATIENCE,
+        ) as client:
+            asked = (
+                client.get("/item", headers={"X-Caller": f"u-{number}", "X-Number": f"{number}"})
+                for number in range(50)
+            )
+            return await asyncio.gather(*asked)
+
+    output = tmp_path / "output.txt"
+    with running("python", "-W", "ignore", "-m", *command, port=port, log=output, env=env):
+        answers = asyncio.run(ask_all())
+        until(lambda: len(of_type(log, "http.request")) == 50, "the record of each request")
+    assert {(one.http_version, one.status_code) for one in answers} == {("HTTP/2", 204)}
+    items = {one["fields"]["number"]: one for one in of_type(log, "item.set")}
+    assert {number: one["user_id"] for number, one in items.items()} == {
+        f"{number}": f"u-{number}" for number in range(50)
+    }
+    assert {(one["correlation_id"], one["user_id"]) for one in items.values()} == {
+        (one["correlation_id"], one["user_id"]) for one in of_type(log, "http.request")
+    }
 
 
 def _kill_a_worker(main: int, log: Path) -> None:

@@ -12,14 +12,17 @@ from django.conf import settings
 
 PATH = "audit_emit.integrations.django.AuditMiddleware"
 
+
+def _in_memory(name: str) -> dict[str, Any]:
+    place = f"file:{name}?mode=memory&cache=shared"
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": place, "TEST": {"NAME": place}}
+
+
 settings.configure(
     ALLOWED_HOSTS=["*"],
     DATABASES={
-        "default": {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": "file:audit_emit_tests?mode=memory&cache=shared",
-            "TEST": {"NAME": "file:audit_emit_tests?mode=memory&cache=shared"},
-        }
+        "default": _in_memory("audit_emit_tests"),
+        "other": _in_memory("audit_emit_others"),
     },
     DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
     INSTALLED_APPS=[
@@ -45,15 +48,24 @@ from django.contrib.auth import login, logout  # noqa: E402 - Django is set up f
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.exceptions import PermissionDenied  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
+from django.db import connection, connections  # noqa: E402
 from django.http import HttpResponse, StreamingHttpResponse  # noqa: E402
 from django.urls import path  # noqa: E402
-from support.django_shop.models import Invoice, Label, Owner, Reread  # noqa: E402
+from support.django_shop.models import (  # noqa: E402
+    Contract,
+    Invoice,
+    Label,
+    Lease,
+    Owner,
+    Party,
+    Reread,
+)
 
 import audit_emit  # noqa: E402
 from audit_emit.integrations.django import connect, track  # noqa: E402
 
 WATCHED = ["number", "amount", "password", "details", "owner", "labels"]
+MODELS = (Owner, Label, Invoice, Reread, Contract, Party, Lease)
 
 
 _ready = False
@@ -66,19 +78,23 @@ def set_up() -> None:
         return
     _ready = True
     call_command("migrate", verbosity=0)
-    with connection.schema_editor() as editor:
-        for model in (Owner, Label, Invoice, Reread):
-            editor.create_model(model)
+    for each in connections.all():
+        with each.schema_editor() as editor:
+            for model in MODELS:
+                editor.create_model(model)
     connect()
     track(Invoice, fields=WATCHED)
     track(Reread, before="database")
+    track(Contract, fields=["title", "amount", "parties"])
+    track(Lease)
 
 
 def empty() -> None:
     """Empty the tables, unseen."""
-    for model in (Invoice.labels.through, Invoice, Label, Owner, Reread, User):
-        rows = model._base_manager.all()
-        rows._raw_delete(using="default")
+    for model in (Invoice.labels.through, Invoice, Label, Lease, Party, Contract, Owner, Reread):
+        for each in connections:
+            model._base_manager.all()._raw_delete(using=each)
+    User._base_manager.all()._raw_delete(using="default")
 
 
 @contextmanager

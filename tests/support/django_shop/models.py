@@ -28,3 +28,31 @@ class LoudInvoice(Invoice):
 
 class Reread(models.Model):
     amount = models.IntegerField(default=0)
+
+
+class Document(models.Model):
+    """No table of its own: what is below it has its fields."""
+
+    title = models.CharField(max_length=50, default="")
+
+    class Meta:
+        abstract = True
+
+
+class Contract(Document):
+    amount = models.IntegerField(default=0)
+    parties = models.ManyToManyField(Owner, through="Party")
+
+
+class Party(models.Model):
+    """A row between two others that says something itself."""
+
+    contract = models.ForeignKey(Contract, on_delete=models.CASCADE)
+    owner = models.ForeignKey(Owner, on_delete=models.CASCADE)
+    role = models.CharField(max_length=50, default="")
+
+
+class Lease(Contract):
+    """Has a table for what it adds to a contract."""
+
+    months = models.IntegerField(default=0)
