@@ -23,6 +23,7 @@ import msgspec
 
 from audit_emit._checkpoints.beginning import first_position
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position, read_new_records
+from audit_emit._checkpoints.notes import hand_over
 from audit_emit._checkpoints.refusals import Refusals, newest_first
 from audit_emit._checkpoints.signer_state import (
     MISSING,
@@ -52,7 +53,6 @@ INTERVAL_SECONDS = 300.0
 LOCK_SECONDS = 10.0
 _MOST = 1 << 16
 """Tiles are written for at most so many new records at once; beyond it ``prove`` writes them."""
-
 
 Record = Callable[[str, dict[str, Any]], None]
 """Appends a record about the log to its chain: event type and fields."""
@@ -205,7 +205,9 @@ class Checkpointer:
             return None
         if tiled is not None:
             tiled.flush()  # before the signature: a crash may leave too many tiles, not too few
-        return self._sign(self._key, tree.position, reason)
+        made = self._sign(self._key, tree.position, reason)
+        hand_over(self.layout.directory, made, old)
+        return made
 
     def newest(self) -> Checkpoint | None:
         """The last checkpoint that a key of the ring has signed."""

@@ -9,32 +9,72 @@ import os
 from contextlib import suppress
 
 from audit_emit._checkpoints import durable
-from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.checkpoint import Checkpoint, parse_text
 from audit_emit._format.signed_note import MAX_BYTES, Note, Signature
 from audit_emit._signing.trusted_keys import ED25519, Key, KeyRing
+from audit_emit.errors import SignerError
 
 NAME = "checkpoint"
+HANDOVER = "handover.note"
+"""The first note after the last change of key, which both keys have signed."""
+
+_KEYS = 2
 
 
-def note_of(newest: Checkpoint, before: Key | None = None, *, cosigned: bool = False) -> Note:
-    """The note of a checkpoint, signed by a key that is being replaced as well.
+def hand_over(directory: str, first: Checkpoint, before: Key | None) -> None:
+    """Keep the note of the first checkpoint of a key, signed by the key before it as well.
 
     Whoever knows only that one, as a witness may, can go on with it, and learn the new one then.
+    It is kept because a witness may be away now, and the old key signs nothing later. Without it
+    witnesses have to be told of the new key, so a failure costs no checkpoint.
+
+    Args:
+        directory: of the log, or of the state of its signer.
+        first: the checkpoint.
+        before: the key that was replaced just now, if any was; a shared key signs no note.
+    """
+    key_id = before.key_id(first.origin) if before is not None else None
+    if before is None or key_id is None or {before.algorithm, first.sig_alg} != {ED25519}:
+        return
+    with suppress(OSError, SignerError):
+        note = first.to_note()
+        made = Signature(first.origin, key_id, before.sign(first.text()))
+        both = Note(note.text, (*note.signatures, made))
+        durable.replace(os.path.join(directory, HANDOVER), both.to_bytes())
+
+
+def handed_over(directory: str, origin: str, ring: KeyRing) -> Note | None:
+    """What ``hand_over`` has kept of the last change of the key of a log.
+
+    Args:
+        directory: see ``hand_over``.
+        origin: of the log, with its chain.
+        ring: the trusted keys, one of which must have signed it.
+    """
+    with suppress(OSError, ValueError):
+        note = Note.from_bytes(durable.content(os.path.join(directory, HANDOVER), MAX_BYTES) or b"")
+        own = tuple(one for one in note.signatures if one.name == origin)[:_KEYS]
+        if parse_text(note.text.encode())[0] == origin and note.check(ring) == "ok":
+            return Note(note.text, own)
+    return None
+
+
+def note_of(newest: Checkpoint, both: Note | None, *, cosigned: bool = False) -> Note:
+    """The note of a checkpoint; that of the first one after a change of key is signed by both.
 
     Args:
         newest: the checkpoint.
-        before: the key that was replaced just now; a shared key signs no note.
+        both: what ``handed_over`` gives.
         cosigned: see ``Checkpoint.to_note``.
 
     Raises:
         ValueError: the checkpoint is signed with a shared key.
     """
     note = newest.to_note(cosigned=cosigned)
-    key_id = before.key_id(newest.origin) if before and before.algorithm == ED25519 else None
-    if before is None or key_id is None:
+    if both is None or both.text != note.text:
         return note
-    made = Signature(newest.origin, key_id, before.sign(newest.text()))
-    return Note(note.text, (*note.signatures, made))
+    more = tuple(one for one in both.signatures if one not in note.signatures)
+    return Note(note.text, (*note.signatures, *more))
 
 
 def newest_note(directory: str, newest: Checkpoint, ring: KeyRing) -> bytes:

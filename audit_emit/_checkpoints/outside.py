@@ -17,7 +17,6 @@ from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.witnessing.kept import POLICY, Attempt, Kept
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background, weak_callback
-from audit_emit._signing.trusted_keys import Key
 from audit_emit.errors import AuditEmitError, ConfigError
 
 SECONDS = 60.0
@@ -47,18 +46,10 @@ class Outside:
         signer: of the log.
         environ: names the places that anchor it (``AUDIT_EMIT_ANCHORS``). Where one of them is no
             address, ``error`` says so, and no place is used: events are recorded all the same.
-        before: the key that this signer's has replaced just now; see ``collect``.
     """
 
-    def __init__(
-        self,
-        signer: Checkpointer,
-        environ: Mapping[str, str] = os.environ,
-        *,
-        before: Key | None = None,
-    ) -> None:
+    def __init__(self, signer: Checkpointer, environ: Mapping[str, str] = os.environ) -> None:
         self._signer = signer
-        self._before = before
         self._misconfigured = ""
         where: tuple[str, ...] = ()
         try:
@@ -107,7 +98,7 @@ class Outside:
             if newest is None:
                 return self._done(Brought(0, {}))
             with self._signer.reader() as reader:
-                asked = collect(self._kept, reader, newest, self._signer.ring, before=self._before)
+                asked = collect(self._kept, reader, newest, self._signer.ring)
             anchored = self._anchors.bring(newest)
             why = "; ".join(f"{place}: {what}" for place, what in anchored.items() if what)
             self.error = self._misconfigured or why

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, Key, private_pem
+from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, private_pem
 
 __all__ = [
     "Ed25519Key",
     "HmacKey",
-    "Key",
     "private_pem",
 ]

@@ -28,6 +28,8 @@ def brought(outside: Outside) -> Exit:
     for name, attempt in done.witnesses.items():
         if attempt.state == "cosigned":
             click.echo(f"cosigned by {visible(name)}: {attempt.cosigned_size} records")
+            if attempt.note:
+                complain(f"witness {name}: {attempt.note}")
         elif attempt.is_finding:
             complain(f"witness {name}: {finding_of(attempt)}")
         else:

@@ -20,12 +20,12 @@ from audit_emit._facade.database import (
     state_of,
 )
 from audit_emit._facade.settings import Address
-from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Outside
+from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Note, Outside
 from audit_emit.cli._command import complain
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._outside import brought
-from audit_emit.cli._signer import EXITS, print_note, shown, succeeded, vkey_of
+from audit_emit.cli._signer import EXITS, both_signed, print_note, shown, succeeded, vkey_of
 from audit_emit.errors import CheckpointError, ConfigError, DatabaseError
 from audit_emit.log import Checkpoint, KeyRing
 from audit_emit.outbox import own_record
@@ -46,6 +46,7 @@ class Signed(NamedTuple):
         newest: the last one that was signed, now or before.
         vkey: see ``vkey_of``.
         status: the exit status for this chain.
+        both: see ``both_signed``.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Signed(NamedTuple):
     newest: Checkpoint | None
     vkey: str
     status: Exit
+    both: Note | None = None
 
 
 class RowsSigner:
@@ -172,7 +174,8 @@ class RowsSigner:
             newest = made or signers[-1].newest()
             told = made is not None and not self._note
             status = brought(Outside(signers[-1])) if told else Exit.OK
-        return Signed(name, made, newest, vkey_of(rings[-1], newest), status)
+            both = both_signed(signers[-1], newest) if self._note else None
+        return Signed(name, made, newest, vkey_of(rings[-1], newest), status, both)
 
     @contextmanager
     def _signers(
@@ -210,7 +213,7 @@ class RowsSigner:
                 if one.status == Exit.OK:
                     click.echo(f"nothing new in {one.name}")
             elif self._note:
-                print_note(one.newest)
+                print_note(one.newest, one.both)
             else:
                 self._say(one, one.newest)
         return worst(one.status for one in done) if done else Exit.NOTHING

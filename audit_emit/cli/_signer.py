@@ -14,9 +14,9 @@ import msgspec
 
 from audit_emit import Emitter, Settings
 from audit_emit._facade.files import Layout, layout_of
-from audit_emit._facade.keys import Ed25519Key, Key
+from audit_emit._facade.keys import Ed25519Key
 from audit_emit._facade.settings import settings
-from audit_emit._facade.signing import Checkpointer, note_of, retry_write
+from audit_emit._facade.signing import Checkpointer, Note, handed_over, note_of, retry_write
 from audit_emit.cli._exit import Exit
 from audit_emit.errors import ConfigError
 from audit_emit.log import AuditLog, Checkpoint, KeyRing
@@ -112,18 +112,23 @@ def shown(one: Checkpoint) -> str:
     )
 
 
-def print_note(one: Checkpoint, before: Key | None = None) -> None:
+def both_signed(signer: Checkpointer, one: Checkpoint | None) -> Note | None:
+    """The note that the key before the newest one of a log has signed as well, if it is there."""
+    return handed_over(signer.layout.directory, one.origin, signer.ring) if one else None
+
+
+def print_note(one: Checkpoint, both: Note | None) -> None:
     """Write a checkpoint to standard output as a C2SP signed note.
 
     Args:
         one: the checkpoint.
-        before: see ``note_of``.
+        both: see ``both_signed``.
 
     Raises:
         click.UsageError: it has no form as one.
     """
     try:
-        sys.stdout.buffer.write(note_of(one, before, cosigned=True).to_bytes())
+        sys.stdout.buffer.write(note_of(one, both, cosigned=True).to_bytes())
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

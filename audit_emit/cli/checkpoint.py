@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from audit_emit._facade.keys import Key
 from audit_emit._facade.settings import is_address
 from audit_emit._facade.signing import INTERVAL_SECONDS, THRESHOLD, Outside
 from audit_emit.cli._command import command as a_command
@@ -19,7 +18,7 @@ from audit_emit.cli._keys import origin_option, signing_keys
 from audit_emit.cli._logs import logs_argument, named
 from audit_emit.cli._output import kept
 from audit_emit.cli._outside import brought
-from audit_emit.cli._signer import EXITS, Log, opened, print_note, shown
+from audit_emit.cli._signer import EXITS, Log, both_signed, opened, print_note, shown
 from audit_emit.errors import AuditEmitError, CheckpointError, ConfigError, SinkError
 from audit_emit.log import Checkpoint
 
@@ -135,9 +134,7 @@ def _rows(
     )
 
 
-def _once(
-    log: Log, *, note: bool, quiet: bool = False, vkey: bool = True, before: Key | None = None
-) -> Exit:
+def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Exit:
     try:
         made = _sign(log, "manual")
     except CheckpointError as error:
@@ -154,9 +151,9 @@ def _once(
         complain("there is no record to sign")
         return Exit.NOTHING
     if note:
-        print_note(newest, before)
+        print_note(newest, both_signed(log.signer, newest))
         return Exit.OK
-    outside = Exit.OK if quiet else brought(Outside(log.signer, before=before))
+    outside = Exit.OK if quiet else brought(Outside(log.signer))
     if not quiet:
         click.echo(shown(newest) if made else f"nothing new since {shown(newest)}")
         if vkey and log.vkey:
@@ -167,8 +164,7 @@ def _once(
 def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
     new = log.handed_over(successor)
     # What the old key has not signed by now, it never will.
-    old = log.ring.keys[-1]
-    status = _once(log, note=False, quiet=True) or _once(new, note=note, vkey=False, before=old)
+    status = _once(log, note=False, quiet=True) or _once(new, note=note, vkey=False)
     if status == Exit.OK and not note:
         click.echo("the log names the new key, signed with the old one, which can sign no more")
         if new.vkey:

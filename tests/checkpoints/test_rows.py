@@ -16,7 +16,10 @@ from support.postgres_server import Database
 from support.waiting import PATIENCE, until
 
 from audit_emit import open_log
+from audit_emit._checkpoints.notes import HANDOVER
 from audit_emit._checkpoints.rows import RowsCheckpointer
+from audit_emit._checkpoints.signer_state import state_of
+from audit_emit._format.signed_note import Note
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._verify.verify import Options, verify_paths
@@ -163,6 +166,9 @@ def test_every_chain_is_handed_over_to_another_key(
     tenant = filled.as_user("the_writer") + "#tenant=acme"
     assert main(["checkpoint", tenant, "--key", old, "--rotate-to", new]) == 0
     assert sign(filled, "--key", old, "--rotate-to", new) == 0, "one of them has it already"
+    for one in filled.run("SELECT DISTINCT chain FROM audit_emit.checkpoints"):
+        note = Note.from_bytes((Path(state_of(one[0])).parent / HANDOVER).read_bytes())
+        assert len(note.signatures) == 2, "a witness that knows the old key can go on with it"
     assert sign(filled, "--key", old) == 2
     assert capsys.readouterr().err.count("put the newest key last") == 2
     append(filled, 3)

@@ -9,11 +9,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.program import PROGRAM
 from support.waiting import PATIENCE
 from support.witnesses import KEYS, PAIR, WitnessedLog, answering, witness_of
 
+from audit_emit._checkpoints.notes import HANDOVER
+from audit_emit._format.checkpoint import parse_text
 from audit_emit._format.signed_note import Note
 from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
@@ -39,6 +42,14 @@ def key(tmp_path: Path) -> str:
     path.write_text(private_pem(b"l" * 32))
     path.chmod(0o600)
     return str(path)
+
+
+def asked_long_ago(log: WitnessedLog) -> None:
+    """As if the last attempt with each witness were more than a minute ago."""
+    replaced = {
+        one: msgspec.structs.replace(last, tried_at=0) for one, last in log.kept.attempts().items()
+    }
+    log.kept.tell(replaced)
 
 
 def sign(log: WitnessedLog, key: str) -> int:
@@ -92,9 +103,35 @@ def test_while_a_key_is_replaced_the_note_is_signed_by_both(
     assert main(["verify", str(log.path), "--key", key, "--witness", vkey]) == Exit.OK
     words[2] = str(path)
     log.append("audit.started", {"pid": 3})
-    (log.path / "witness.json").unlink()  # as if the last attempt were more than a minute ago
+    asked_long_ago(log)
     assert main(["checkpoint", *words]) == Exit.OK
     assert "did not cosign: it answered 403" in capsys.readouterr().err
+
+
+def test_a_witness_that_was_away_while_a_key_was_replaced_gets_the_note_of_both_later(
+    log: WitnessedLog, url: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It cosigns what the old key vouches for, once, and says no to what came after it."""
+    vkey, successor = KEYS[0].to_vkey(), tmp_path / "successor.pem"
+    successor.write_text(private_pem(b"n" * 32))
+    successor.chmod(0o600)
+    words = [str(log.path), "--key", key, "--origin", "audit.example/shop"]
+    assert main(["checkpoint", *words, "--rotate-to", str(successor)]) == Exit.OK
+    changed = parse_text(Note.from_bytes((log.path / HANDOVER).read_bytes()).text.encode())[1]
+    words[2] = str(successor)
+    log.append("audit.started", {"pid": 3})
+    assert main(["witness", "add", url, str(log.path), "--key", vkey]) == Exit.OK
+    assert main(["checkpoint", *words]) == Exit.OK
+    told = capsys.readouterr()
+    assert f"cosigned by {KEYS[0].key_id}: {changed} records" in told.out
+    assert "it knows the old key alone: tell it the new one" in told.err
+    assert main(["verify", str(log.path), "--key", key, "--witness", vkey]) == Exit.OK
+    asked_long_ago(log)
+    log.append("audit.started", {"pid": 4})
+    assert main(["checkpoint", *words]) == Exit.OK
+    told = capsys.readouterr()
+    assert "did not cosign: it answered 403" in told.err
+    assert "cosigned by" not in told.out
 
 
 @pytest.mark.parametrize("records", [50, 101])

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import partial
 
 import msgspec
 
-from audit_emit._checkpoints.consistency import proof_between
-from audit_emit._checkpoints.notes import note_of
+from audit_emit._checkpoints.consistency import checkpoint_of, proof_between
+from audit_emit._checkpoints.notes import handed_over, note_of
 from audit_emit._checkpoints.witnessing.kept import Attempt, Cosigned, Kept
 from audit_emit._checkpoints.witnessing.submit import submit
-from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.checkpoint import Checkpoint, parse_text
+from audit_emit._format.policy import Witness
+from audit_emit._format.record import ns_of
+from audit_emit._format.signed_note import Note
 from audit_emit._readers.base import LogReader
-from audit_emit._signing.trusted_keys import ED25519, Key, KeyRing
+from audit_emit._signing.trusted_keys import ED25519, KeyRing
 
 SECONDS = 60
 """Between two attempts with a witness."""
 
+TELL = "it knows the old key alone: tell it the new one (audit-emit vkey)"
+"""Of a witness that cosigned what both keys signed, and nothing after that."""
+
 
 def collect(
-    kept: Kept,
-    reader: LogReader,
-    newest: Checkpoint,
-    ring: KeyRing,
-    *,
-    now: float | None = None,
-    before: Key | None = None,
+    kept: Kept, reader: LogReader, newest: Checkpoint, ring: KeyRing, *, now: float | None = None
 ) -> dict[str, Attempt]:
     """Ask every witness of ``witness.policy`` that has an address and is due.
 
+    Where the key of the log was replaced, a witness may know the old one alone. The first note
+    after that is signed by both: it goes to everyone at once, and later to who was away then.
+
     Args:
         kept: the files of witnesses of this log.
-        reader: of the log.
-        newest: its newest checkpoint.
-        ring: the trusted keys.
+        reader, newest, ring: of the log, its newest checkpoint, the trusted keys.
         now: seconds since 1970.
-        before: the key that the one of the checkpoint has replaced just now. It signs the note as
-            well, and every witness is asked at once: it may know no other key yet.
 
     Returns:
         How it went, by key id; nothing of witnesses that were not asked.
@@ -51,24 +51,55 @@ def collect(
         return {}
     if newest.sig_alg != ED25519:
         raise ValueError("witnesses sign notes, and a shared key (HMAC) makes none")
-    note = note_of(newest, before)
+    both = handed_over(kept.directory, newest.origin, ring)
+    note = note_of(newest, both)
+    changed = both is not None and both.text == note.text
+    since = ns_of(newest.at) // 10**9 if changed else 0
     attempts = kept.attempts()
     made: dict[str, Attempt] = {}
     taken: list[Cosigned] = []
     for witness in policy.witnesses.values():
         last = attempts.get(witness.key.key_id)
         at = time.time() if now is None else now
-        if not witness.url or not (before or due(last, newest.head_seq, at)):
+        if not witness.url or not due(last, newest.head_seq, at, since):
             continue
         proof = partial(proof_between, reader, new=newest, ring=ring)
-        attempt, cosigned = submit(newest, note, witness, proof)
-        made[witness.key.key_id] = _since(attempt, last)
+        attempt, cosigned, refused = submit(newest, note, witness, proof)
         taken += [cosigned] if cosigned is not None else []
+        if refused and both is not None and not changed:
+            attempt = _about_change(kept, reader, both, witness, ring, last) or attempt
+        made[witness.key.key_id] = _since(attempt, last)
     if taken:
-        kept.take(taken, newest, note_of(newest, before, cosigned=True))
+        kept.take(taken, newest, note_of(newest, both, cosigned=True))
     if made:
         kept.tell(made)
     return made
+
+
+def _about_change(
+    kept: Kept,
+    reader: LogReader,
+    both: Note,
+    witness: Witness,
+    ring: KeyRing,
+    last: Attempt | None,
+) -> Attempt | None:
+    """Ask a witness that knows no newer key about the note that both keys signed.
+
+    ``None`` where it has cosigned that before, or does not now.
+    """
+    _, size, _ = parse_text(both.text.encode())
+    if last is not None and last.cosigned_size >= size:
+        return None
+    with suppress(ValueError):
+        first = checkpoint_of(reader, size, ring)
+        if first.text() == both.text.encode():
+            proof = partial(proof_between, reader, new=first, ring=ring)
+            attempt, cosigned, _ = submit(first, both, witness, proof)
+            if cosigned is not None:
+                kept.take([cosigned], first, both)
+                return msgspec.structs.replace(attempt, note=TELL)
+    return None
 
 
 def _since(attempt: Attempt, last: Attempt | None) -> Attempt:
@@ -80,11 +111,20 @@ def _since(attempt: Attempt, last: Attempt | None) -> Attempt:
     )
 
 
-def due(last: Attempt | None, size: int, now: float) -> bool:
-    """Whether a witness is to be asked about a checkpoint of this size."""
+def due(last: Attempt | None, size: int, now: float, since: int = 0) -> bool:
+    """Whether a witness is to be asked about a checkpoint of this size.
+
+    Args:
+        last: the last attempt with it.
+        size: of the newest checkpoint.
+        now: seconds since 1970.
+        since: when the key changed with that checkpoint; 0 where it did not.
+    """
     if last is None:
         return True
     if last.state == "cosigned" and last.cosigned_size == size:
         return False
+    if last.tried_at <= since:
+        return True
     # A time that is still to come is of a clock that was set back.
     return not 0 <= now - last.tried_at < SECONDS

@@ -29,10 +29,17 @@ _MOST_LINES = 64
 
 
 class Outcome(NamedTuple):
-    """How it went with one witness."""
+    """How it went with one witness.
+
+    Attributes:
+        attempt: what is kept of it.
+        cosigned: the cosignature, if there is one.
+        refused: it gave another status than 200, 409 and 422, as where it does not know the key.
+    """
 
     attempt: Attempt
     cosigned: Cosigned | None = None
+    refused: bool = False
 
 
 def submit(newest: Checkpoint, note: Note, witness: Witness, proof: Proof) -> Outcome:
@@ -59,7 +66,8 @@ def submit(newest: Checkpoint, note: Note, witness: Witness, proof: Proof) -> Ou
                 why = f"its tree of {known} records is not the beginning of this one"
                 return Outcome(Attempt("disagrees", now, known, why))
         if answer.status != 200:
-            return Outcome(Attempt("failed", now, note=f"it answered {answer.status}"))
+            failed = Attempt("failed", now, note=f"it answered {answer.status}")
+            return Outcome(failed, refused=True)
         return _taken(newest, witness, answer, now)
     except (OSError, ValueError, LookupError) as error:
         return Outcome(Attempt("failed", now, note=f"{type(error).__name__}: {error}"[:300]))

@@ -9,6 +9,7 @@ from support.litewitness import running
 from support.tiers import starts_a_server
 from support.witnesses import PAIR, WitnessedLog
 
+from audit_emit._checkpoints.notes import hand_over
 from audit_emit._checkpoints.witnessing.collect import collect
 from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._format.policy import Policy
@@ -60,7 +61,8 @@ def test_it_follows_a_change_of_key_by_a_note_of_both(log: WitnessedLog, tmp_pat
         with open_reader(str(log.path)) as reader:
             ring = KeyRing([old, new])
             alone = collect(log.kept, reader, newest, ring, now=4e9)
-            both = collect(log.kept, reader, newest, ring, before=old)
+            hand_over(str(log.path), newest, old)
+            both = collect(log.kept, reader, newest, ring, now=5e9)
     assert alone[key.key_id].note == "it answered 403"
     assert both[key.key_id].state == "cosigned"
 
