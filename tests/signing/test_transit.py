@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import subprocess
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import requirements
-from support.ports import free_port
-from support.tiers import starts_a_server
-from support.waiting import PATIENCE, until
+from support.openbao import TOKEN, running
 
 from audit_emit._signing.trusted_keys import Ed25519Key
 from audit_emit._signing.uris import remote_key
 from audit_emit.errors import ConfigError, SignerError
 
 KEY = Ed25519Key.from_seed(bytes(range(32)))
-TOKEN = "of-the-tests"
 
 
 class Answers:
@@ -157,60 +149,18 @@ def test_a_signature_by_another_key_is_refused(answers: Answers) -> None:
         remote_key("k", uri(other)).sign(b"text")
 
 
-@starts_a_server
-def bao(directory: Path) -> Iterator[dict[str, str]]:
-    """A server in memory; its environment."""
-    program = os.environ.get("TEST_OPENBAO") or shutil.which("bao") or shutil.which("vault")
-    if not program:
-        requirements.missing("openbao", "no program bao or vault on the path, nor in TEST_OPENBAO")
-    address = f"127.0.0.1:{free_port()}"
-    options = [f"-dev-root-token-id={TOKEN}", f"-dev-listen-address={address}"]
-    environment = {"HOME": str(directory), "PATH": os.environ["PATH"]}
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [program, "server", "-dev", "-dev-no-store-token", *options],
-            stdout=log,
-            stderr=log,
-            env=environment,
-        )
-    try:
-        log_file = directory / "log"
-        until(lambda: b"Root Token" in log_file.read_bytes() or server.poll() is not None)
-        assert server.poll() is None
-        yield {"BAO_ADDR": f"http://{address}", "BAO_TOKEN": TOKEN}
-    finally:
-        server.kill()
-        server.wait(PATIENCE)  # its memory is all that it has
-
-
-def told(address: str, path: str, body: dict[str, Any]) -> None:
-    request = urllib.request.Request(
-        f"{address}/v1/{path}", json.dumps(body).encode(), {"X-Vault-Token": TOKEN}
-    )
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-        assert answer.status in {200, 204}
-
-
 def test_a_real_server_signs_with_the_pinned_version_also_when_the_key_was_rotated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = bao(tmp_path)
-    environment = next(running)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    address = environment["BAO_ADDR"]
-    try:
-        told(address, "sys/mounts/transit", {"type": "transit"})
-        told(address, "transit/keys/audit", {"type": "ed25519"})
+    with running(tmp_path, monkeypatch) as server:
+        server.told("transit/keys/audit", {"type": "ed25519"})
         with pytest.raises(ConfigError, match="OpenBao says: public=") as caught:
             remote_key("k", "openbao:audit?version=1&timeout=60")
         pinned = str(caught.value).partition("public=")[2].partition(" ")[0]
         key = remote_key("k", f"openbao:audit?version=1&timeout=60&public={pinned}")
         key.sign(bytes(4096))
-        told(address, "transit/keys/audit/rotate", {})
+        server.told("transit/keys/audit/rotate", {})
         key.sign(b"text")
         newer = remote_key("k", f"openbao:audit?version=2&timeout=60&public={pinned}")
         with pytest.raises(SignerError, match="pinned key"):
             newer.sign(b"text")
-    finally:
-        running.close()  # type: ignore[attr-defined]

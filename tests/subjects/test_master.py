@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.http_served import serving
 from support.object_store import ACCESS, SECRET, Server
+from support.openbao import running
 from support.transit_engine import TransitEngine
 from support.waiting import until
 
@@ -455,3 +456,29 @@ def test_a_relative_path_is_of_the_directory_of_now(
     obtained(store)
     store.close()
     assert (tmp_path / "of us").exists()
+
+
+def test_a_real_server_keeps_the_master_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its key was rotated; without the right to use it nothing is given out."""
+    with running(tmp_path, monkeypatch) as server:
+        server.told("transit/keys/audit", {"type": "aes256-gcm96"})
+        address = f"openbao:audit?slots={tmp_path / 'keys'}&timeout=60"
+        first = opened_store(address)
+        key = obtained(first)
+        server.told("transit/keys/audit/rotate", {})
+        again = opened_store(address)
+        assert obtained(again) == key
+        assert key not in (tmp_path / "keys").read_bytes()
+        found = again.find("u-17")
+        assert found is not None
+        assert again.destroy(again.mark(found)).state == DESTROYED
+        assert first.obtain("u-17") is None
+        monkeypatch.setenv("BAO_TOKEN", "of-nobody")
+        stranger = opened_store(address)
+        with pytest.raises(KeyStoreError) as caught:
+            stranger.obtain("u-18")
+        assert caught.value.reason == "refused"
+        for one in (first, again, stranger):
+            one.close()

@@ -1,7 +1,7 @@
 """A transit engine for the tests, written to the API documentation of OpenBao and Vault.
 
 It is neither of them: it has ``datakey/plaintext/:name`` and ``decrypt/:name`` for one key, and
-says no to everything else. Nobody here can run the real ones; docs/erasure.md says so.
+says no to everything else. A real one (``support/openbao.py``) is not on every machine.
 """
 
 from __future__ import annotations
