@@ -132,7 +132,7 @@ class SignerFiles:
             found = _DECODER.decode(data)
             found.position()
             verdict = found.check(ring)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             verdict = "mismatch"
         if verdict == "ok":
             return Loaded(found, "")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from audit_emit._format.encode import to_json
+from audit_emit._format.record import parsed
 from audit_emit._subjects.sealed import PREFIX, SubjectKey, pointer_to, sealed_in
 from audit_emit._subjects.store import DESTROYED, GONE, LIVE, KeyStore
 
@@ -78,8 +77,9 @@ class Sight:
             if key_id in self._keys:
                 key = SubjectKey(self._keys[key_id])
                 plain = key.open(text, record_id, pointer_to(*steps))
-                if plain is not None:
-                    _put(fields, steps, msgspec.json.decode(plain))
+                found = parsed(b'{"value":%b}' % plain) if plain is not None else None
+                if found is not None:
+                    _put(fields, steps, found["value"])
                     opened.append(key_id)
         return opened
 
@@ -87,9 +87,8 @@ class Sight:
         """A line with its values opened, and the ids of their keys; the line itself for none."""
         if PREFIX.encode() not in line:
             return line, []
-        try:
-            record = msgspec.json.decode(line, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        record = parsed(line)
+        if record is None:
             return line, []
         keys = self.open(record)
         return (to_json(record).encode() if keys else line), keys

@@ -11,6 +11,7 @@ import pytest
 from audit_emit._checkpoints.ordered_segments import blocks, open_segments
 from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._readers.files.regular import open_regular
+from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
@@ -45,6 +46,12 @@ def open_now() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted on Linux")
+def test_a_state_that_is_nested_without_end_was_changed(tmp_path: Path) -> None:
+    files = SignerFiles(Layout.of(str(tmp_path / "audit.jsonl")), "")
+    Path(files.state).write_bytes(b'{"x":' + b"[" * 100_000)
+    assert files.load(KeyRing()) == (None, "was changed")
+
+
 def test_of_many_segments_two_are_open_at_a_time(tmp_path: Path) -> None:
     layout = segments(tmp_path, 300)
     before = open_now()

@@ -45,6 +45,16 @@ def test_without_a_store_everything_is_sealed(store: SlotFile) -> None:
     assert fields == {"a": "[sealed]"}
 
 
+@pytest.mark.parametrize("value", ["half \ud83d", {"a": ["\udc00"]}])
+def test_half_a_character_is_opened_like_any_other(store: SlotFile, value: Any) -> None:
+    """Whoever fills in a form may send one; nobody else's records are hidden by it."""
+    text = sealed(store, "u-17", value, "a")
+    line = json.dumps({"id": ID, "fields": {"a": text, "b": "\ud83d"}}).encode()
+    made, keys = Sight(store).opened(line)
+    assert json.loads(made)["fields"] == {"a": value, "b": "\ud83d"}
+    assert len(keys) == 1
+
+
 def test_a_line_is_opened_as_far_as_there_are_keys(store: SlotFile) -> None:
     gone = sealed(store, "u-17", 1, "a")
     fields = {"a": gone, "b": {"c": sealed(store, "u-18", ["v"], "b", "c")}}

@@ -149,7 +149,7 @@ class Kept:
 
     def attempts(self) -> dict[str, Attempt]:
         """How the last attempts ended, by the key id of the witness; what cannot be read is not."""
-        with suppress(OSError, ValueError, msgspec.MsgspecError):
+        with suppress(OSError, ValueError, msgspec.MsgspecError, RecursionError):
             data = durable.content(self._path(STATUS), 1 << 20)
             if data is not None:
                 return msgspec.json.decode(data, type=_Status).witnesses

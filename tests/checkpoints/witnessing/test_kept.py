@@ -33,3 +33,9 @@ def test_an_anchor_with_a_number_that_cannot_be_shown_is_none(name: str, value: 
     usual = {"v": 1, "at": 1, "place": "file:/a", "size": 5, "note": "x"}
     lines = [json.dumps(one).encode() for one in (usual, {**usual, name: value})]
     assert [one.size for one in notes_in(b"\n".join(lines))] == [5]
+
+
+def test_a_file_of_attempts_that_is_nested_without_end_says_nothing(tmp_path: Path) -> None:
+    """It lies beside the log, and ``health()`` reads it."""
+    (tmp_path / "witness.json").write_bytes(b'{"x":' + b"[" * 100_000)
+    assert Kept(str(tmp_path)).attempts() == {}
