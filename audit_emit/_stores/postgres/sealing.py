@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from audit_emit._format.record import RESERVED, TYPE, parsed
@@ -166,7 +166,7 @@ class Sealer:
 
         def take(connection: Any, tenant: str, most: int) -> tuple[list[UnlinkedRow], int]:
             rows = connection.execute(_TAKE, [service, tenant, most]).fetchall()
-            drafts = [row for _, text in rows if (row := event_of(text, service)) is not None]
+            drafts = events_of([text for _, text in rows], service)
             refused = len(rows) - len(drafts)
             if refused:
                 drafts.append(UnlinkedRow.of(self._own("audit.gap", _loss(refused)), own=True))
@@ -195,18 +195,23 @@ class Sealer:
         return found
 
 
-def event_of(text: str, service: str) -> UnlinkedRow | None:
-    """The record of an application's event that a row is, up to its link; ``None`` for all else.
+def events_of(texts: Sequence[str], service: str) -> list[UnlinkedRow]:
+    """The records of an application's events that rows are, up to their link, without all else.
 
     Records about the log itself are for the log to write; members of the link, too.
     """
+    rows = zip(texts, UnlinkedRow.each(texts), strict=True)
+    return [row for text, row in rows if _is_event(text, row, service)]
+
+
+def _is_event(text: str, row: UnlinkedRow, service: str) -> bool:
     if not text.startswith('{"ts":"') or not text.endswith('"') or "\n" in text:
-        return None
+        return False
     members = parsed(f"{text}}}".encode())
     if members is None or not _MEMBERS <= members.keys() <= _MEMBERS | _ALSO:
-        return None
-    event_type, row = members["event_type"], UnlinkedRow.of(text)
-    is_event = (
+        return False
+    event_type = members["event_type"]
+    return (
         isinstance(event_type, str)
         and TYPE.fullmatch(event_type) is not None
         and (not event_type.startswith(RESERVED) or event_type == "audit.invalid_event_type")
@@ -215,7 +220,6 @@ def event_of(text: str, service: str) -> UnlinkedRow | None:
         and len(row.copies.ts) == len("2026-05-19T20:00:00.123456789Z")
         and isinstance(members["fields"], dict)
     )
-    return row if is_event else None
 
 
 def _loss(rows: int) -> dict[str, Any]:

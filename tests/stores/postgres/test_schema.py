@@ -186,6 +186,26 @@ def test_not_even_the_owner_changes_what_is_there_by_mistake(
             connection.execute(statement.encode())
 
 
+def test_not_even_the_owner_moves_a_head_backward_by_mistake(audited: Database) -> None:
+    writer = Chains(Address(audited.as_user("the_writer")), service="shop")
+    writer.append(drafts(3))
+    writer.close()
+    other = "decode(repeat('11', 32), 'hex')"
+    backward = ["seq = 2", f"hash = {other}", "pruned_seq = -1", "chain = '0000000000000000'",
+                "service = 'x'", "tenant = 'x'"]  # fmt: skip
+    before = audited.run("SELECT * FROM audit_emit.heads")
+    with psycopg.connect(audited.url, autocommit=True) as connection:
+        connection.execute("SET ROLE audit_emit_owner")
+        for change in backward:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only moves forward"):
+                connection.execute(f"UPDATE audit_emit.heads SET {change}".encode())
+        assert audited.run("SELECT * FROM audit_emit.heads") == before
+        connection.execute("UPDATE audit_emit.heads SET kind = 'ended'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="only moves forward"):
+            connection.execute("UPDATE audit_emit.heads SET kind = 'live'")
+        connection.execute(f"UPDATE audit_emit.heads SET seq = 4, hash = {other}".encode())
+
+
 def test_a_partition_that_is_made_later_is_guarded_too(audited: Database) -> None:
     audited.run("SELECT audit_emit.ensure_partitions(12)")
     unguarded = audited.run(
