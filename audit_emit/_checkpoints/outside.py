@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from audit_emit._checkpoints.anchoring import Anchors, places
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._checkpoints.witnessing.kept import POLICY, Attempt, Kept
+from audit_emit._format.record import ts_of
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background, weak_callback
 from audit_emit.errors import AuditEmitError, ConfigError
@@ -158,6 +159,21 @@ def standing_of(directory: str) -> dict[str, Any]:
         "findings": findings,
         "unnoticed": unnoticed(seen),
     }
+
+
+def in_words(standing: Mapping[str, Any]) -> str:
+    """Who else has a checkpoint, since when, and what nobody would notice.
+
+    Args:
+        standing: what ``standing_of`` gives.
+    """
+    parts = [
+        f"{word} up to record {standing[f'{word}_seq']:,} at "
+        f"{ts_of(standing[f'{word}_at'] * 10**9)}"
+        for word in ("cosigned", "anchored")
+        if standing[f"{word}_seq"]
+    ]
+    return "; ".join([*parts, standing["unnoticed"]])
 
 
 def unnoticed(seen: int) -> str:

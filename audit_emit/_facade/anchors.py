@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from audit_emit._checkpoints.anchoring import VARIABLE, Anchors
-from audit_emit._checkpoints.outside import standing_of
+from audit_emit._checkpoints.outside import in_words, standing_of
 
-__all__ = ["VARIABLE", "Anchors", "standing_of"]
+__all__ = ["VARIABLE", "Anchors", "in_words", "standing_of"]

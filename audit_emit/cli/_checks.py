@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from audit_emit import Settings, __version__
 from audit_emit._facade.anchors import VARIABLE as ANCHORS
-from audit_emit._facade.anchors import standing_of
+from audit_emit._facade.anchors import in_words, standing_of
 from audit_emit._facade.loki import PREFIX as LOKI_PREFIX
 from audit_emit._facade.loki import VARIABLES as LOKI_VARIABLES
 from audit_emit._facade.records import time_of
@@ -268,7 +268,7 @@ def _end_of(report: Report, path: Path) -> None:
         return
     finally:
         log.close()
-    report.file["outside"] = standing_of(str(path.parent))["unnoticed"]
+    report.file["outside"] = in_words(standing_of(str(path.parent)))
     if last is not None:
         report.file["last_record"] = {"seq": last.seq, "ts": last.ts, "event_type": last.event_type}
         ahead = (time_of(last.ts) or 0) - time.time_ns()

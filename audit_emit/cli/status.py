@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from audit_emit._facade.records import ts_of
+from audit_emit._facade.anchors import in_words
 from audit_emit._facade.text import shown_value, visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
@@ -137,7 +137,7 @@ def _show(one: Standing) -> None:
     _row("last event", _event(one))
     _row("signed", _signature(one))
     if one.outside:
-        _row("outside", visible(_outside(one)))
+        _row("outside", visible(in_words(one.outside)))
     if one.verified is not None:
         at = one.verified.at
         _row("verified", f"up to record {one.verified.head_seq:,} at {at}{_ago(at, one)}")
@@ -184,17 +184,6 @@ def _signature(one: Standing) -> str:
         text += " (not checked: no such key was given)"
     noun = "record is" if one.signed.unsigned == 1 else "records are"
     return f"{text}; {one.signed.unsigned:,} {noun} not signed yet"
-
-
-def _outside(one: Standing) -> str:
-    """Who else has a checkpoint, and what nobody would notice."""
-    found = one.outside
-    parts = [
-        f"{word} up to record {found[f'{word}_seq']:,} at {ts_of(found[f'{word}_at'] * 10**9)}"
-        for word in ("cosigned", "anchored")
-        if found[f"{word}_seq"]
-    ]
-    return "; ".join([*parts, found["unnoticed"]])
 
 
 def _ago(ts: str, one: Standing) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,24 @@ def test_who_signs_asks_the_witness_and_verify_wants_it(
         f"log {PAIR.to_vkey(log.newest.origin)}\n" + (log.path / "witness.policy").read_text()
     )
     assert main(["verify", where, "--policy", str(policy), "--no-anchor-required"]) == Exit.OK
+
+
+def test_status_and_doctor_say_since_when_somebody_else_knows_and_what_nobody_would_notice(
+    log: WitnessedLog, url: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told() -> tuple[str, str]:
+        main(["status", str(log.path)])
+        out = capsys.readouterr().out
+        main(["doctor", str(log.path / "audit.jsonl"), "--json"])
+        return out, json.loads(capsys.readouterr().out)["file"]["outside"]
+
+    for text in told():
+        assert "nobody else has a checkpoint: who has the key can write another past" in text
+    log.kept.add("w1", KEYS[0].to_vkey(), url)
+    size = log.collect()[KEYS[0].key_id].cosigned_size
+    for text in told():
+        assert re.search(rf"cosigned up to record {size} at 20[0-9T:.-]+Z", text)
+        assert f"who has the key can write another past after record {size}, unnoticed" in text
 
 
 def test_while_a_key_is_replaced_the_note_is_signed_by_both(
