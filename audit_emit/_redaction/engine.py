@@ -166,7 +166,7 @@ class Engine:
         for start, end in judged.held:
             yield Found(start, end, "structure")
         count = 0
-        for start, end in structures.strings(judged.containers):
+        for start, end in structures.strings(judged.containers, len(text)):
             steps = quoted(text[start:end])
             said = steps[-1].text
             if not self._suspicious(said):

@@ -102,17 +102,25 @@ def is_secret_name(name: str, *, secret_event: bool = False) -> bool:
         return False
     while len(tokens) > 1 and tokens[-1].isdigit():
         tokens.pop()
-    if joined in words.HARMLESS_WHOLE:
+    if joined in words.HARMLESS_WHOLE or name in _OF_AWS:
         return False
     if joined in words.SECRET_WHOLE or joined in _SPELLED:
         return True
     return not _harmless(tokens) and _has_secret_word(tokens, joined)
 
 
+_OF_AWS = ("clientToken", "ClientToken")
+"""Which request this is, spelled as AWS does; ``client_token`` of Vault is a secret."""
+
+
 def _harmless(tokens: list[str]) -> bool:
     last = tokens[-1]
-    if last in ("id", "ids") and "session" in tokens:
+    if last in ("id", "ids", "uid") and tokens[-2:-1] in (["session"], ["sessions"]):
         return False
+    if tokens[-2:] == ["session", "response"]:
+        return True
+    if last in ("message", "reason") and not _OF_FAILURES.isdisjoint(tokens):
+        return True
     if last in ("hash", "hashes") and not _OF_WINDOWS.isdisjoint(tokens):
         return False  # it opens what the password opens
     if "verification" in tokens and last == "token":
@@ -129,6 +137,7 @@ def _harmless(tokens: list[str]) -> bool:
     return len(tokens) > 1 and (last in words.HARMLESS_LAST or tokens[0] in words.HARMLESS_FIRST)
 
 
+_OF_FAILURES = frozenset(("failure", "error"))
 _OF_WINDOWS = frozenset(("nt", "lm", "ntlm"))
 
 

@@ -219,7 +219,9 @@ HARMLESS_LAST = _words(
     username masked redacted config configuration settings setting identifier identifiers alias
     aliases description mask hint hints context time times details options parameters resource
     requested page in info information metadata meta stats statistics summary sock socket class
-    namespace use review step minute second hour day banner stdin prompt
+    fail failure success successful succeeded error errors namespace use review step minute second
+    hour day banner stdin prompt strategy strategies decision factor factors protocol frequency
+    device detail access request uid spray spraying stuffing phishing theft dumping
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(
@@ -239,8 +241,12 @@ SECRET_WHOLE = _words(
 )
 """Names that are a secret's as they are, and part of others that are not: ``request_token`` of
 OAuth 1, ``user_code`` of a device (RFC 8628). The last is read from capital letters."""
-HARMLESS_WHOLE = _words("imagepullsecrets hashedtoken resultsignature credentialpublickey")
-"""Names of audit logs of GitHub and Azure, of WebAuthn, and of Kubernetes for names of secrets."""
+HARMLESS_WHOLE = _words(
+    "imagepullsecrets externalsessionid rootsessionid aadsessionid accesskeyid s3key awss3key"
+    " hashedtoken resultsignature credentialpublickey"
+)
+"""Names of audit logs of GitHub and Azure, of WebAuthn, and of Kubernetes for names of secrets;
+what Okta and Microsoft call the sign-in that events belong to."""
 TOKENS_OF = _words(
     """
     prompt completion max min total input output cached reasoning remaining used num n avg mean

@@ -35,6 +35,8 @@ BETWEEN = [
 
 SLOW_ONCE = [
     "/magic" + "(" * 200,
+    "53cre71\uff1a=gh secret is fio-u->",
+    '=("53cre71\uff1a=gh secret is fio-u->',
     "('a',",
     '[{"token":true},',
     "netloc='",

@@ -148,6 +148,7 @@ _SET_BEFORE = Pattern(
     re.IGNORECASE,
 )
 _TO = Pattern(rf"[ \t]{{1,3}}(?:to|as)[ \t:]{{1,3}}{_VALUE}", re.IGNORECASE)
+_GIVEN_BY = ("with", "by", "for")
 _LOOK_BACK = 48
 _MAX_SIDES = 6
 
@@ -236,7 +237,7 @@ def _is_value(value: Value, *, sign: str, weak: bool) -> bool:
 def _is_prose(old: Value, between: str, new: Value, *, weak: bool) -> bool:
     """Whether neither of two values is more than a word, a number, an id."""
     values = [old.said, new.said]
-    if weak and is_permission(old.said):
+    if weak and (is_permission(old.said) or (between.strip() in _GIVEN_BY and is_word(old.said))):
         return True
     if old.quoted or new.quoted:
         return False

@@ -14,6 +14,8 @@ from audit_emit._runtime.lazy import Pattern
 __all__ = ["Place", "SecretNames", "places"]
 
 _NAME = Pattern(rf"(?<![{LETTERS}.\-])[{LETTERS}.\-]{{2,64}}")
+_BETWEEN = frozenset("for of to from with by in on at as and or".split())
+"""Words that no name ends with."""
 _IS = "\u662f"
 """``is`` in Chinese, which stands behind a name without a space."""
 
@@ -89,6 +91,7 @@ def _places(text: str, is_secret: Callable[[str], bool]) -> Iterator[Place]:
         whole = is_secret(name)
         of_two = (
             before != ""
+            and name not in _BETWEEN
             and 0 < start - before_end < 4
             and text[before_end:start].strip(" \t") == ""
             and is_secret(f"{before}_{name}")

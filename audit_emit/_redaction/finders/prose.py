@@ -33,7 +33,7 @@ _METHODS = frozenset(
     "basic digest bearer oauth oauth1 oauth2 oidc openid saml saml2 ldap ldaps kerberos negotiate "
     "ntlm spnego gssapi mtls tls certificate cert password passwordless mfa totp webauthn passkey "
     "sso session cookie token api_key api-key apikey anonymous pam peer md5 scram-sha-256 radius "
-    "iam workload_identity hmac sigv4".split()
+    "iam workload_identity hmac sigv4 simple proxy plain".split()
 )
 """How somebody is known: what ``auth`` and ``authentication`` say besides."""
 _FACTORS = frozenset("otp totp hotp webauthn".split())
@@ -77,6 +77,14 @@ _OF_TESTS = Pattern(r"[0-9]{1,3}\Z|test[s_/.]")
 _LOGFMT = Pattern(r"([a-z][a-z_]{1,32})=(?=\w)")
 """Another name with its value: ``auth: method=oidc``, as against the end of base64."""
 _SMALLEST = 1000
+_STATUS = Pattern(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+"""What mail servers call ``dsn``: the status of a delivery (RFC 3463), not a data source."""
+_SEVERAL_NUMBERS = Pattern(r"[0-9]{1,12}(?:[_.\-][0-9]{1,12}){1,4}")
+"""Which session it is, as against its key: ``Session: 30546173_4261722401``."""
+_OBJECT = Pattern(
+    r"(?:[\w$]{1,64}\.){0,8}[A-Z][\w$]{0,64}(?:@[0-9a-f]{4,8}(?!\w)|\{[0-9a-f]{4,8}[ }])"
+)
+"""An object as Java prints it."""
 _SMALL = Pattern(r"[0-9]{1,3}(?![\w.\-]*\w)")
 """A number that is no token: how many there are, which one it is."""
 _ACTION = Pattern(r"[A-Z][a-z]+(?:[A-Z][A-Za-z0-9]*)+\*?(?![\w+/=])|\*(?!\w)")
@@ -117,6 +125,7 @@ _OF_PATH = Pattern(
 )
 _UUID = Pattern(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _UUID_SIZE = 36
+_SHORT = 10
 _IDENTIFIER = Pattern(r"[A-Za-z_][A-Za-z_.]*(?:\(\))?[:;,)]?(?![\w\-!$@#%^*+=~])")
 _TYPE = Pattern(
     r"(?:[&*]|\[\]){0,2}(?:'\w{1,16}[ \t])?(?:mut[ \t])?([A-Za-z_][\w.:]{0,40})"
@@ -129,16 +138,22 @@ def is_plain_value(name: str, value: str) -> bool:
     if len(value) > _LONGEST:
         return False
     lower = value.lower()
+    if name in ("dsn", "DSN") and _STATUS.fullmatch(value) is not None:
+        return True
     if lower in _EMPTY or is_reference(value):
         return True
+    if _RESOURCE.fullmatch(value) is not None:
+        return True
     if is_weak(name):
-        if lower in _PERMISSIONS or _RESOURCE.fullmatch(value) is not None:
+        if lower in _PERMISSIONS:
             return True
         if lower in _METHODS and _OF_METHOD.search(name) is not None:
             return True
     name = name.lower()
     if lower in _STATES and name in _FACTORS:
         return True
+    if len(value) < _MAX_PORT and value.isdigit():  # which session of a machine it is
+        return name.replace("_", "").endswith("sessionid")
     if name.replace("_", "") in ("clienttoken", "requesttoken"):  # of AWS: which request this is
         return _UUID.fullmatch(value) is not None
     return (
@@ -153,11 +168,11 @@ def may_be_plain(value: str) -> bool:
     size = len(value)
     if size > _LONGEST:
         return False
-    if size <= _LONGEST_WORD and value.lower() in _WORDS:
+    if size <= _LONGEST_WORD and (value.isdigit() or value.lower() in _WORDS):
         return True
     if size == _UUID_SIZE and _UUID.fullmatch(value) is not None:
         return True
-    if is_reference(value):
+    if is_reference(value) or (size < _SHORT and _STATUS.fullmatch(value) is not None):
         return True
     # Paths and what secret stores call something: most values need no look at the patterns.
     if not ("/" in value or ":" in value or "\\" in value):
@@ -210,9 +225,9 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     lower = word.lower().rstrip(".,;:!?) ")
     if lower in _NOTHING or lower in _TYPES or lower == name.rpartition(".")[2]:
         return True
-    if name == "pass" and _OF_TESTS.match(lower) is not None:
-        return True
     weak = is_weak(name) and not name.endswith(_WHOLE)
+    if _is_no_value(text, start, name, lower, weak=weak):
+        return True
     if weak and sign.strip() == ":" and _is_description(word):
         return True
     if _LOOKUP.match(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
@@ -225,11 +240,24 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
         return True
     if _OF_PATH.search(name) and _PATH.fullmatch(word) and _looks_like_path(name, word):
         return True
-    if lower in _PERMISSIONS and is_weak(name):
+    if lower in _PERMISSIONS and (is_weak(name) or (sign == ":" and name.endswith("s"))):
         return True
     if lower in _METHODS and _OF_METHOD.search(name) is not None:
         return True
     return operator in (":", "") and sign[-1:] in " \t" and _is_prose(text, start, name)
+
+
+def _is_no_value(text: str, start: int, name: str, word: str, *, weak: bool) -> bool:
+    """What some name has that is no secret: tests that passed, a status, which session it is."""
+    if name == "pass":
+        return _OF_TESTS.match(word) is not None
+    if name == "dsn":
+        return _STATUS.fullmatch(word) is not None
+    if _RESOURCE.match(text, start) is not None:
+        return True
+    return weak and (
+        _SEVERAL_NUMBERS.fullmatch(word) is not None or _OBJECT.match(text, start) is not None
+    )
 
 
 def _looks_like_path(name: str, word: str) -> bool:

@@ -47,7 +47,7 @@ _REFERENCE = Pattern(
     r"|\.{3,64}|\u2026{1,64}|-{3,64}|_{3,64}|#{3,64}|\?{1,64}|\u2588{1,64}"
     rf"|\w{{0,16}}\(\\{{0,7}}[\"']\*{{2,64}}\\{{0,7}}[\"']\)"
     rf"|[<\[({{]{{1,2}}(?P<words>{_WORDS})[>\])}}]{{1,2}}"
-    r"|(?i:redacted|filtered|masked|censored|scrubbed|omitted)"
+    r"|(?i:hidden_due_to_security_reasons|redacted|filtered|masked|censored|scrubbed|omitted)"
 )
 _STARTS = frozenset("$%{<[(*xX\u2022\u25cf.\u2026-_#?\u2588`:@")
 """Characters that all of these begin with, besides those that have a colon or are words."""

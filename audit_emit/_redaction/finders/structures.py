@@ -30,6 +30,7 @@ _MAX_TOKENS = 2048
 _MAX_DEPTH = 16
 _MAX_NAME = 256
 _SHORTEST = 8
+_LONG = 2048
 
 _BEGIN = Pattern(
     r"[{\[(](?=[ \t\r\n]{0,16}"
@@ -374,14 +375,20 @@ def _is_bit(value: object) -> bool:
     return type(value) is int and value in (0, 1)
 
 
-def strings(containers: list[Container]) -> Iterator[Span]:
-    """The quoted texts in some containers that may have more to say than one word."""
+def strings(containers: list[Container], length: int) -> Iterator[Span]:
+    """The quoted texts in some containers that may have more to say than one word.
+
+    One that is not closed is all the rest of the text, of ``length`` characters: where that is
+    long, it is looked at as that only, as each look takes its time.
+    """
     stack = [*containers]
     while stack:
         container = stack.pop()
         for at, (span, child) in enumerate(container.parts):
             if child is not None:
                 stack.append(child)
+                continue
+            if span[1] == length and span[1] - span[0] > _LONG:
                 continue
             value = container.entries[at]
             value = value[1] if container.kind == "dict" else value

@@ -105,7 +105,8 @@ def _userinfo_end(segment: str) -> int:
     at = authority.rfind("@")
     if at >= 0:
         if ":" not in authority[:at]:
-            return at if at >= 16 else 0
+            user = authority[:at]
+            return at if at >= 16 and (not user.isalpha() or looks_random(user)) else 0
         # A password may hold an unescaped / and @: the last @ ends it.
         return segment.rfind("@")
     if ":" in authority and not _PORT.match(authority) and "@" in segment:
