@@ -103,7 +103,7 @@ RULES: tuple[Rule, ...] = (
     *token("yandex-static-key", "YC", "word", 38, exact=True, random=True, long_run=True),
     *token("yandex-token", "t1.", "token", 100, least=60, mixed=True),
     *token("yandex-oauth-token", "y0_ y1_ y2_ y3_", "word", 55, least=40),
-    *token("defined-networking-key", "dnkey-", "word", 79, least=26),
+    *token("defined-networking-key", "dnkey-", "padded", 79, least=26),
 )
 
 ACCESS_KEY_IDS: tuple[Rule, ...] = (

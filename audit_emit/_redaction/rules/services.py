@@ -13,7 +13,7 @@ RULES: tuple[Rule, ...] = (
     *token("adobe-secret", "p8e-", "word", 32, least=24),
     *token(
         "authress-key",
-        "sc_ ext_ scauth_ authress_",
+        "sc_ ext_ scauth_",
         "padded",
         70,
         least=48,
@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
         mixed=True,
         long_run=True,
     ),
+    *token("authress-account-key", "authress_", "token", 90, least=48, mixed=True),
     *token("clickhouse-key", "4b1d", "alnum", 38, exact=True, long_run=True),
     *token("bannerbear-key", "bb_pr_ bb_ma_", "hex", 30, least=24),
     *token("beamer-token", "b_", "undotted", 44, exact=True, mixed=True, long_run=True),
@@ -28,7 +29,7 @@ RULES: tuple[Rule, ...] = (
     *token("cal-key", "cal_live_ cal_test_", "hex", 32, least=24),
     *token("close-key", "api_", "dotted", 45, least=40, random=True, long_run=True),
     *token("dfuse-key", "web_ server_", "lower", 32, exact=True, mixed=True, long_run=True),
-    *token("dropbox-token", "sl.", "dotted", 140, least=60, mixed=True),
+    *token("dropbox-token", "sl.", "padded", 140, least=60, mixed=True),
     Rule(
         id="dropbox-long-lived-token",
         keywords=("AAAAAAAAAA",),
