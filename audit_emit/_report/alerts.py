@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from audit_emit._format.record import head_of, parsed
@@ -44,6 +45,7 @@ class Recorded(NamedTuple):
         ts: when it was written.
         id: of the alert; of the record where that names none.
         rule, title, level, reason: as the detector says; empty where it says nothing.
+        whom: it is about: the fields of the rule's ``group-by`` with their values.
         records: the numbers of the records that it is about, at most 100 of them.
         acknowledged: ``None`` while it is open.
         chain: that its record is in; empty for none.
@@ -56,6 +58,7 @@ class Recorded(NamedTuple):
     title: str
     level: str
     reason: str
+    whom: str
     records: tuple[int, ...]
     acknowledged: Acknowledgement | None
     chain: str
@@ -158,6 +161,7 @@ def _recorded(line: bytes) -> tuple[Recorded, tuple[str, ...]]:
         _text(fields, "title"),
         _text(fields, "level"),
         _text(fields, "reason"),
+        _whom(fields.get("group")),
         seqs,
         None,
         head.chain if head is not None else "",
@@ -169,6 +173,14 @@ def _of(line: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     record = parsed(line) or {}
     fields = record.get("fields")
     return record, fields if isinstance(fields, dict) else {}
+
+
+def _whom(group: Any) -> str:
+    """The texts of a group, with their names; what else somebody wrote there is passed over."""
+    if not isinstance(group, dict):
+        return ""
+    told = (f"{name} {one}" for name, one in islice(group.items(), 20) if isinstance(one, str))
+    return ", ".join(told)[:_LONGEST]
 
 
 def _text(values: dict[str, Any], name: str, longest: int = _LONGEST) -> str:

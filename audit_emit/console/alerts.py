@@ -50,6 +50,7 @@ class Alert(NamedTuple):
     level: str
     title: str
     reason: str
+    whom: str
     place: str
     records: tuple[tuple[int, str], ...]
     more: int
@@ -135,6 +136,7 @@ class Alerts:
             one.level,
             one.title or one.rule,
             one.reason,
+            one.whom,
             self._place(one, one.seq) if one.seq else "",
             tuple(linked),
             len(one.records) - len(linked),

@@ -34,6 +34,7 @@ def log(tmp_path: Path) -> Path:
     trail.add("secret.read", 90, key="A")
     trail.add("secret.read", 80, key="B")
     alert: dict[str, Any] = {"level": "high", "title": "Mass <b>read</b>", "reason": "20 keys"}
+    alert["group"] = {"user_id": "<i>eve", "fields.key": None, "odd": ["x"]}
     trail.add("audit.anomaly", 70, "", id="a-1", seqs=[2], **alert)
     trail.add("audit.anomaly", 60, "", id="a-2", seqs=[1], **alert)
     trail.add("anomaly.acknowledged", 50, "eve", anomaly="a-2")
@@ -47,7 +48,7 @@ def test_alerts_are_shown_with_who_looked_at_them(log: Path) -> None:
     page = client(console(log)).get("/alerts").text
     assert "1 open, 1 acknowledged." in page
     assert "acknowledged by eve" in page
-    assert "Mass &lt;b&gt;read&lt;/b&gt;" in page
+    assert "Mass &lt;b&gt;read&lt;/b&gt; <small>user_id &lt;i&gt;eve</small>" in page
     assert '<a href="/event/00d1c0ffee00beef%3A2">2</a>' in page
 
 
