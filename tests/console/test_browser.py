@@ -21,6 +21,7 @@ from support.served_console import Served
 from support.tiers import starts_a_server
 from support.waiting import PATIENCE
 
+from audit_emit import open_log
 from audit_emit._format.checkpoint import Checkpoint, sign
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing
 
@@ -320,7 +321,21 @@ class TestInTheBrowser:
         path.write_bytes(b"".join(lines[:98] + lines[100:]))
         text = verified(page, served, "")
         assert "The log does not hold: 1 findings." in text
-        assert "sequence-gap" in text
+        assert "sequence-gap; record 101; expected 99, found 101" in text
+
+    def test_records_in_another_order_are_what_the_command_says(
+        self, page: Page, served: Served, signed: SignedLog
+    ) -> None:
+        signed.close()
+        path = signed.directory / "audit.jsonl"
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[30], lines[31] = lines[31], lines[30]
+        path.write_bytes(b"".join(lines))
+        text = verified(page, served, "")
+        found = open_log(signed.directory).verify().findings
+        told = [(one.kind, one.seq) for one in found if one.kind.startswith("sequence-")]
+        assert "The log does not hold: 2 findings." in text
+        assert [f"{kind}; record {seq}; " in text for kind, seq in told] == [True, True]
 
     def test_a_record_that_was_changed_is_named(
         self, page: Page, served: Served, signed: SignedLog

@@ -75,6 +75,7 @@ class Follower {
     this.chain = this.hash = "";
     this.first = this.last = this.records = this.number = 0;
     this.whole = true;
+    this.left = null;
     if (sizes.has(0)) this.roots.set(0, hex(hashed(new Uint8Array())));
   }
   root() { return this.whole && this.tree.size ? hex(this.tree.root()) : ""; }
@@ -116,9 +117,15 @@ class Follower {
   placed(link, seq) {
     const { found } = this;
     if (link[1] !== this.chain) found("chain-id-mismatch", seq, this.chain, link[1]);
+    // What follows a record that stands there once more, or too late, may go on from the one before it.
+    const left = this.left;
+    this.left = null;
+    if (left && seq === left.last + 1 && link[3] === left.hash) return;
     if (seq !== this.last + 1) {
-      const kind = seq <= this.last ? "sequence-duplicate" : this.records ? "sequence-gap" : "missing-segment";
-      found(kind, this.last + 1, String(this.last + 1), link[2]);
+      const back = seq <= this.last;
+      if (back) this.left = { last: this.last, hash: this.hash };
+      const kind = back ? "sequence-duplicate" : this.records ? "sequence-gap" : "missing-segment";
+      found(kind, seq, String(this.last + 1), link[2]);
     } else if (link[3] !== this.hash) found("event-prev-hash-mismatch", seq, this.hash, link[3]);
   }
   declare(line, link, seq) {
