@@ -10,7 +10,15 @@ from audit_emit._fields.outcome import Notes
 from audit_emit._fields.persons import room_of, unwrapped
 from audit_emit._fields.repeated import parts_of
 from audit_emit._fields.subject import WITHHELD
-from audit_emit._fields.text import MAX_KEY, cut_text, json_size, key_parts, key_text, plain_size
+from audit_emit._fields.text import (
+    MAX_KEY,
+    cut_text,
+    json_size,
+    key_parts,
+    key_text,
+    plain_size,
+    short_text,
+)
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, Cut, Members
 from audit_emit._redaction.finders.cards import is_card
@@ -99,8 +107,8 @@ class Pieces(Notes):
                 self.named += parts_of(one)  # type: ignore[arg-type]
             elif kind is bytes:
                 self.named.append(one.decode("utf-8", "replace"))  # type: ignore[attr-defined]
-            elif kind is int:
-                self.named.append(str(one))
+            elif kind is int and (digits := short_text(one)):
+                self.named.append(digits)
             elif kind is dict:
                 queue += list(one.values())[:_MAX_NAMED]  # type: ignore[attr-defined]
             elif kind is list or kind is tuple:

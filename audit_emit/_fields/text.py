@@ -10,9 +10,18 @@ from audit_emit._format import encode
 from audit_emit._runtime.foreign import type_name
 from audit_emit._runtime.interrupts import let_through
 
-__all__ = ["MAX_KEY", "cut_text", "json_size", "key_parts", "key_text", "plain_size"]
+__all__ = [
+    "MAX_KEY",
+    "cut_text",
+    "json_size",
+    "key_parts",
+    "key_text",
+    "plain_size",
+    "short_text",
+]
 
 MAX_KEY = 256
+_MAX_NUMBER = 10**MAX_KEY
 _PART = 512
 
 
@@ -41,6 +50,15 @@ def cut_text(text: str, limit: int) -> tuple[str, int]:
 
 def json_size(text: str) -> int:
     return len(encode.text(text).encode()) - 2
+
+
+def short_text(value: object) -> str:
+    """The beginning of a text, or the digits of a whole number that has not too many."""
+    if type(value) is str:
+        return value[:MAX_KEY]
+    if type(value) is int and -_MAX_NUMBER < value < _MAX_NUMBER:
+        return str(value)
+    return ""
 
 
 def key_text(key: Any) -> str:

@@ -12,6 +12,7 @@ from types import (
     MappingProxyType,
     MethodType,
     ModuleType,
+    SimpleNamespace,
 )
 from typing import Any
 
@@ -47,6 +48,7 @@ from audit_emit._fields.values import (
     of_int,
     of_memoryview,
     of_named,
+    of_namespace,
     of_same,
     of_seconds,
     of_text,
@@ -176,6 +178,7 @@ _LAZY_MODULES = (
     "mongoengine",
     "tortoise",
     "celery.local",
+    "functools",
     "wrapt",
     "lazy_object_proxy",
     "_io",
@@ -224,6 +227,8 @@ def _classify(kind: type) -> Handler:
     enum = sys.modules.get("enum")
     if enum is not None and enum.Enum in bases:
         return of_enum
+    if SimpleNamespace in bases or _from(bases, ("argparse",)):
+        return of_namespace
     return (
         record_reader(kind, bases, names, _from)
         or table_reader(bases, _from)

@@ -14,7 +14,7 @@ from typing import Any
 
 from audit_emit._redaction.redactor import OVERLAP, SCAN
 from audit_emit._runtime import foreign as _foreign
-from audit_emit._runtime.foreign import type_name
+from audit_emit._runtime.foreign import class_dict, type_name
 from audit_emit._runtime.interrupts import let_through
 
 __all__ = ["MAX_ITEMS", "MAX_TABLE", "BytesText", "Cut", "Long", "Members"]
@@ -234,9 +234,51 @@ def of_function(value: Any) -> str:
 
 def of_exception(value: BaseException) -> Members:
     name = type_name(type(value))[1:-1]
+    arguments = _args_of(value)
+    if not _is_short(arguments) and _says_arguments(type(value)):
+        # Its text would be that of all they hold, which may be endless; they are read as others.
+        held = arguments[0] if len(arguments) == 1 else arguments
+        return Members("dict", [("type", name), ("message", held)], 2)
     try:
         message = of_text(value)
     except Exception as error:  # noqa: BLE001 - a foreign __str__
         let_through(error)
         message = "<unrepresentable>"
     return Members("dict", [("type", name), ("message", message)], 2)
+
+
+_args_of: Callable[[BaseException], tuple[Any, ...]] = BaseException.__dict__["args"].__get__
+_ARGUMENTS_SAID = (BaseException, KeyError, ImportError, OSError, SyntaxError)
+_SHORT_ITEMS = 1000
+_SHORT_TEXT = 64 * 1024
+
+
+def _says_arguments(kind: type) -> bool:
+    """Whether the text of an exception is that of its arguments, and no code of its class."""
+    for base in type.__getattribute__(kind, "__mro__"):
+        if "__str__" in class_dict(base):
+            return any(base is said for said in _ARGUMENTS_SAID)
+    return False
+
+
+def _is_short(arguments: tuple[Any, ...]) -> bool:
+    """Whether plain containers hold so little, what they share counted again, that it is said."""
+    room = _SHORT_TEXT
+    queue: list[Any] = [*arguments[:_SHORT_ITEMS]]
+    for one in queue:  # grows
+        kind = type(one)
+        if kind is dict:
+            queue += list(one)[:_SHORT_ITEMS]
+            queue += list(one.values())[:_SHORT_ITEMS]
+        elif kind is list or kind is tuple or kind is set or kind is frozenset:
+            queue += list(one)[:_SHORT_ITEMS]
+        elif kind is str or kind is bytes or kind is bytearray:
+            room -= len(one)
+        if len(queue) >= _SHORT_ITEMS or room < 0:
+            return False
+    return True
+
+
+def of_namespace(value: object) -> Again:
+    """What only has attributes, of which its text would be made."""
+    return Again(object.__getattribute__(value, "__dict__"))

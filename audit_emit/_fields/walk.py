@@ -10,7 +10,7 @@ from audit_emit._fields.frame import Frame, made_frame
 from audit_emit._fields.persons import wrap
 from audit_emit._fields.pieces import Pieces
 from audit_emit._fields.subject import Subject
-from audit_emit._fields.text import MAX_KEY
+from audit_emit._fields.text import short_text
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
@@ -115,8 +115,8 @@ class Walk(Pieces):
             name, hold = self._name(name)
             hold = hold or (held is not NO_NAMES and fold(name) in held)
             hold = hold or (frame.strict and not is_described(name))
-            if not hold and (type(value) is str or type(value) is int) and depends_on_value(name):
-                hold = is_secret_value(name, str(value)[:MAX_KEY])
+            if not hold and depends_on_value(name):
+                hold = is_secret_value(name, short_text(value))
             frame.label = label = self._label(name, frame)
             if not hold and frame.aliases is not None:
                 hold, name = self._by_alias(frame.aliases.get(name, ()), name, value)

@@ -314,9 +314,11 @@ def _secret_within(entries: list[Any], names_secret: Judge) -> dict[str, Any]:
 
 def _columns_of_first_row(entries: list[Any], names_secret: Judge) -> frozenset[int]:
     """``[["user", "password"], ["bob", "x"]]``: the places of secrets, by the names of columns."""
-    if len(entries) < 2 or type(entries[0]) not in (list, tuple) or len(entries[0]) < 2:
+    row = entries[0] if len(entries) > 1 else None
+    # Not ``in``: a class whose class compares as it likes would be asked.
+    if (type(row) is not list and type(row) is not tuple) or len(row) < 2:
         return _NO_PLACES
-    head = entries[0][:_MAX_MARKED]
+    head = row[:_MAX_MARKED]
     if not all(type(name) is str and len(name) <= _MAX_WORD for name in head):
         return _NO_PLACES
     places = frozenset(at for at, name in enumerate(head) if names_secret(name))

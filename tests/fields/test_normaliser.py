@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import argparse
 import asyncio
 import base64
 import collections
 import datetime as dt
 import decimal
+import functools
 import json
 import sys
 import threading
@@ -517,6 +519,40 @@ def test_the_message_of_an_exception_is_cut_not_lost() -> None:
     shown = plain({"x": ValueError("y" * 20_000)})
     assert shown["x"]["message"] == "y" * 8192
     assert shown["_cut"] == ["x.message: 20000 characters, 8192 kept"]
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyError, type("Own", (OSError,), {})])
+def test_an_exception_about_very_much_is_not_asked_for_its_text(kind: type[Exception]) -> None:
+    """It would be that of all that its arguments hold: for ever, where they share it."""
+    shown = one(kind(difficult_values.laughs()))
+    assert shown["type"].endswith(kind.__name__)
+    assert type(shown["message"]) is list
+
+
+def test_an_exception_about_a_little_says_it() -> None:
+    assert one(ValueError({"a": [1]}, 2))["message"] == "({'a': [1]}, 2)"
+
+
+@pytest.mark.parametrize("kind", [types.SimpleNamespace, argparse.Namespace])
+def test_what_only_has_attributes_is_shown_by_them(kind: type) -> None:
+    found = kind(password=difficult_values.PLAIN_SECRET, a=difficult_values.laughs())
+    shown = one(found)
+    assert shown["password"] == HELD
+    assert type(shown["a"]) is list
+
+
+def test_what_a_part_would_be_called_with_is_not_asked_for_its_text() -> None:
+    assert one(functools.partial(print, difficult_values.laughs())) == "<functools.partial>"
+
+
+@pytest.mark.parametrize("name", ["password", "pin", "acme_key"])
+def test_a_number_with_too_many_digits_costs_no_other_field(name: str) -> None:
+    assert plain({name: 10**5000, "a": 1})["a"] == 1
+
+
+@pytest.mark.parametrize("row", [difficult_values.OfBadMeta(), difficult_values.OfLyingMeta()])
+def test_a_class_that_compares_as_it_likes_is_not_asked_in_a_list(row: object) -> None:
+    assert one([row, 1])[1] == 1
 
 
 def test_the_list_of_cuts_is_bounded(normaliser: Normaliser) -> None:
