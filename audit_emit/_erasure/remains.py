@@ -77,7 +77,8 @@ def find_remains(
     needles = [subject, *texts]
     if found is not None and found.sha256:
         needles += [f"{PREFIX}{found.sha256[:16]}:", found.pseudonym]
-    sought = [needle.encode() for needle in needles if needle]
+    # As in ``_is_of``: an id may have half a character, which a record has as an escape.
+    sought = [needle.encode("utf-8", "surrogatepass") for needle in needles if needle]
     count, done = 0, 0
     places: dict[tuple[str, str], tuple[int, int, int]] = {}
     for block in whole_lines_of(reader.blocks()):

@@ -182,6 +182,17 @@ def test_what_only_begins_like_a_sealed_value_is_listed(written: Path) -> None:
     assert "/note" in {one["place"] for one in said["logs"][0]["remains"]}
 
 
+def test_an_id_with_half_a_character_is_looked_for_like_any_other(written: Path) -> None:
+    """A name of a system that is no UTF-8 is such an id in Python."""
+    emitter = Emitter(jsonl=written, stdout=False)
+    emitter.emit(None, "a.b", {"note": "left by \udcff"})
+    emitter.close()
+    said = json.loads(run("\udcff", written.parent, "--dry-run", "--json").output)
+    assert [one["place"] for one in said["logs"][0]["remains"]] == ["/note"]
+    done = run("u-17", written.parent, "--dry-run", "--also", "\udcff")
+    assert (done.exit_code, "/note: what was asked for" in done.output) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
