@@ -18,6 +18,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from audit_emit._core.background import Worker
+from audit_emit._core.draining import BATCH
 from audit_emit._core.owed import has_more, has_work
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.threads import Background
@@ -38,9 +39,6 @@ IDLE_SECONDS = 30.0
 _PACE_SECONDS = 0.005
 """From the beginning of an append to that of the next. An append for each event of a service that
 emits 2,000 a second would take a whole processor, of which ``emit`` then finds the caches empty."""
-
-_MANY = 500
-"""Events that are appended whenever the one before was."""
 
 _LONGEST_SECONDS = 5.0
 """Of the pauses after failures, each twice as long as the one before."""
@@ -319,7 +317,7 @@ def _keep_appending(
             pause = min(_LONGEST_SECONDS, _SHORTEST_SECONDS * 2**failures)
             due = tried + (min(pause, _HURRIED_SECONDS) if hurried else pause)
         else:
-            at_once = hurried or len(emitter.outbox.backlog) >= _MANY
+            at_once = hurried or len(emitter.outbox.backlog) >= BATCH
             due = 0.0 if at_once else began + _PACE_SECONDS
         if now < due:
             del emitter

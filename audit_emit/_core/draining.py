@@ -16,9 +16,9 @@ from audit_emit.errors import AuditError, SinkError
 if TYPE_CHECKING:
     from audit_emit._core.outbox import Outbox
 
-__all__ = ["drain", "fails"]
+__all__ = ["BATCH", "drain", "fails"]
 
-_BATCH = 500
+BATCH = 500
 """Records drained at a time; a store stops earlier when it takes long."""
 
 _UNMADE = ("", MemoryError)
@@ -123,7 +123,7 @@ def _append_waiting(outbox: Outbox, store: ChainStore, deadline: float) -> None:
     process = outbox.clock.process
     backlog = outbox.backlog
     backlog.settle(outbox.counters)  # what an interrupt has left
-    drafts = backlog.drafts(_BATCH, process)
+    drafts = backlog.drafts(BATCH, process)
     try:
         outbox.show_later(store.append(drafts, deadline))
     finally:
@@ -133,7 +133,7 @@ def _append_waiting(outbox: Outbox, store: ChainStore, deadline: float) -> None:
 
 def _append_requested(outbox: Outbox, store: ChainStore) -> None:
     """Append what callers wait for; nobody waits for more than one batch of others."""
-    records = store.append(outbox.requests.next(_BATCH))
+    records = store.append(outbox.requests.next(BATCH))
     try:
         outbox.requests.appended(records)
     finally:

@@ -18,6 +18,7 @@ from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
 from audit_emit._core import appender, health
+from audit_emit._core.draining import BATCH
 from audit_emit._runtime.threads import Background
 from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked, Traits
@@ -233,10 +234,10 @@ def test_a_batch_that_is_full_waits_for_no_pace(
 ) -> None:
     monkeypatch.setattr(appender, "_PACE_SECONDS", 3600.0)
     store.open.clear()
-    for number in range(1 + 2 * appender._MANY):
+    for number in range(1 + 2 * BATCH):
         emitter.emit(None, "a.b", {"n": number})
     store.open.set()
-    until(lambda: len(numbers(store)) > appender._MANY)
+    until(lambda: len(numbers(store)) > BATCH)
 
 
 def test_emit_strict_ends_a_pause_after_a_failure(
