@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from types import CodeType
 from typing import Any
 
 from audit_emit._detection.values import getter
@@ -67,22 +68,20 @@ def function(first: str, lines: Iterable[str], values: Mapping[str, object]) -> 
         lines: its body, indented.
         values: what it refers to, besides builtins.
     """
-    inner = "".join(f"  {line}\n" for line in [first, *lines])
-    made: Callable[..., Any] = _maker(f"def maker({', '.join(values)}):\n{inner}  return made\n")(
-        **values
-    )
+    scope: dict[str, Any] = dict(values)
+    exec(_compiled("\n".join([first, *lines])), scope)  # noqa: S102 - no text of a rule is in it
+    made: Callable[..., Any] = scope["made"]
+    # Code of its own: what CPython notes in it of the values of one function, it would forget
+    # whenever another one of the same text runs.
+    made.__code__ = made.__code__.replace()
     return made
 
 
 @lru_cache(maxsize=256)
-def _maker(text: str) -> Callable[..., Callable[..., Any]]:
-    """What makes the functions of a text; rules of one form have the same.
+def _compiled(text: str) -> CodeType:
+    """The code of a text; rules of one form have the same.
 
     Whoever writes a log with a new type in every line has each of them planned, and to compile
-    takes four times as long as all else of it. The values are no globals: what CPython knows of
-    the globals of a function, it would forget whenever another one of the same text runs.
+    takes four times as long as all else of it.
     """
-    scope: dict[str, Any] = {}
-    exec(compile(text, "<rules>", "exec"), scope)  # noqa: S102 - no text of a rule is in it
-    maker: Callable[..., Callable[..., Any]] = scope["maker"]
-    return maker
+    return compile(text, "<rules>", "exec")

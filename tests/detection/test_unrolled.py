@@ -5,7 +5,7 @@ from pathlib import Path
 
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.loading import rules_in
-from audit_emit._detection.unrolled import function
+from audit_emit._detection.unrolled import _compiled, function
 
 HOSTILE = "x\"'):\n  raise SystemExit\n#\\"
 
@@ -29,8 +29,10 @@ def test_what_a_function_refers_to_is_a_value_and_no_part_of_its_text() -> None:
 
 def test_a_text_is_compiled_once_whatever_it_refers_to() -> None:
     """Whoever writes another type in every line has nothing compiled for it."""
-    one, other = (function("def made(record):", ["  return name0"], {"name0": n}) for n in (1, 2))
-    assert one.__code__ is other.__code__
+    before = _compiled.cache_info().misses
+    one, other = (function("def made(odd):", ["  return name0"], {"name0": n}) for n in (1, 2))
+    assert _compiled.cache_info().misses == before + 1
+    assert one.__code__ is not other.__code__
     assert (one(None), other(None)) == (1, 2)
 
 
