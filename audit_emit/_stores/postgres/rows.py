@@ -20,7 +20,7 @@ from audit_emit._stores.base import Linked
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _is_uuid = re.compile(_UUID).fullmatch
-_are_uuids = re.compile(f"{_UUID}(?:\n{_UUID})*+").fullmatch
+_are_uuids = re.compile(f"{_UUID}(?:\n{_UUID})*").fullmatch
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 COPIED = 1024
 """Characters of a copy: what is longer is not indexed whole, and stands in the line."""
