@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import tiers
 from support.audit_log import AuditLog
 from support.fake_loki import each_loki, fake_loki
 from support.loki_program import loki, loki_server
@@ -21,6 +22,8 @@ from support.tiers import (
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_configure,
+    pytest_ignore_collect,
+    pytest_runtest_call,
     pytest_runtest_makereport,
     pytest_runtest_protocol,
 )
@@ -49,6 +52,8 @@ __all__ = [
     "pytest_addoption",
     "pytest_collection_modifyitems",
     "pytest_configure",
+    "pytest_ignore_collect",
+    "pytest_runtest_call",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",
     "records",
@@ -96,6 +101,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, modules in sorted(not_run.items(), key=lambda each: -len(each[1])):
         named = ", ".join(sorted(set(modules)))
         terminalreporter.write_line(f"not tested: {reason}: {len(modules)} of {named}")
+    tiers.pytest_terminal_summary(terminalreporter)
 
 
 _numbers = count()

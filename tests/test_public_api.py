@@ -424,6 +424,7 @@ def test_the_record_uses_time_to_format_only() -> None:
     assert used <= PURE_TIME
 
 
+@pytest.mark.thorough
 @for_each("name", MODULES)
 def test_dependencies_point_downward(name: str) -> None:
     assert name not in reachable(name), "a cycle"

@@ -100,6 +100,7 @@ def test_a_short_wait_is_found(bad: str) -> None:
     assert list(impatient(ast.parse(bad)))
 
 
+@pytest.mark.thorough
 def test_no_test_rests_on_a_clock_that_a_busy_machine_outruns() -> None:
     found = [
         f"{path.relative_to(TESTS)}:{one}"

@@ -1,4 +1,4 @@
-"""What the processes of one tree have said of themselves, so that each thing is said once.
+"""Which records about themselves a process and its forked children have written already.
 
 A process that forks for every task would say with each of them that it has begun. What was said is
 kept in memory that forked children share with their parent: they find what it and their siblings
@@ -30,15 +30,15 @@ class Told:
         self._is_child = False
 
     def inherit(self) -> None:
-        """Count on what relatives have said, as a forked child."""
+        """Take over, in a forked child, what its parent and its siblings have written."""
         self._is_child = True
 
     def __contains__(self, digest: bytes) -> bool:
-        """Whether this process need not say it; the one that forks speaks for itself."""
+        """Whether it is written already. A parent does not count what its children wrote."""
         return self._is_child and (digest[:_SIZE] in self._own or digest[:_SIZE] in self._slots())
 
     def add(self, digest: bytes) -> None:
-        """Remember it, in this process and in those that share its memory."""
+        """Remember a digest, in this process and in those that share its memory."""
         self._own.add(digest[:_SIZE])
         slots = self._slots()
         if self._shared is not None and _FREE in slots and digest[:_SIZE] not in slots:
@@ -46,7 +46,7 @@ class Told:
             self._shared[at : at + _SIZE] = digest[:_SIZE]
 
     def share(self) -> None:
-        """Have the children that are forked from now on share what is told."""
+        """Share the digests with all children that are forked from now on."""
         if self._shared is None:
             try:
                 self._shared = mmap.mmap(-1, _ROOM * _SIZE)

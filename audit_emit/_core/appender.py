@@ -1,4 +1,4 @@
-"""The thread that appends for a store that takes its time, and those who wait for it.
+"""The thread that appends to a store that is not immediate, and the callers who wait for it.
 
 ``emit`` leaves its event in the backlog and returns. Batches form by themselves: what comes while
 one is on its way makes up the next, and while nobody waits for an answer, so does what comes within
@@ -180,7 +180,7 @@ class Appender(Worker):
     """
 
     def reset(self) -> None:
-        """Have no thread: at the beginning, and in a forked child."""
+        """Start without a thread: at the beginning, and in a forked child."""
         self.wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.waited_for: int = 0
         """How many callers wait for what is appended."""
@@ -191,7 +191,7 @@ class Appender(Worker):
         super().reset()
 
     def start(self) -> None:
-        """See to a thread that looks; safe for signal handlers."""
+        """Start or wake the thread; safe for signal handlers."""
         if not self._is_awake:
             self._rouse()
 
@@ -219,7 +219,7 @@ class Appender(Worker):
             self._pauses = False
 
     def _rouse(self) -> bool:
-        """The same, whatever the thread does; whether there is one."""
+        """Start or wake the thread, whatever it does now; whether there is one."""
         self._is_awake = True
         emitter = self._emitter()
         if emitter is None:

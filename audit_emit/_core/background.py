@@ -18,7 +18,7 @@ __all__ = ["Worker"]
 _TICK_SECONDS = 0.1
 
 _owing: set[Emitter] = set()
-"""Those to whom something is left to do: dropped by everybody else, they go on until it is done."""
+"""Emitters that still have something to write: this reference keeps them alive until it is done."""
 
 
 class Worker:
@@ -36,22 +36,22 @@ class Worker:
     """How many callers wait in ``hurry``."""
 
     def reset(self) -> None:
-        """Have no thread: at the beginning, and in a forked child."""
+        """Start without a thread: at the beginning, and in a forked child."""
         self._thread = None
         self.let_go()
 
     def let_go(self) -> None:
-        """Nothing is owed any more."""
+        """Drop the reference: nothing is left to write."""
         emitter = self._emitter()
         if emitter is not None:
             _owing.discard(emitter)
 
     def keep(self, emitter: Emitter) -> None:
-        """Keep the emitter alive until nothing is owed any more."""
+        """Keep the emitter alive until nothing is left to write."""
         _owing.add(emitter)
 
     def hurry(self, seconds: float) -> bool:  # noqa: ARG002 - see ``Appender``
-        """Whether the thread does at once what the caller would do; this one does not."""
+        """Whether the thread drains in place of the caller; this one never does."""
         return False
 
     def is_alive(self) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["TOLD", "Beginning"]
 
 TOLD = Told()
-"""What this process and its relatives have said."""
+"""Which ``audit.started`` this process and its relatives have written."""
 
 
 def _nothing() -> None:
@@ -41,7 +41,7 @@ class Beginning:
         self._checkpoints: Schedule | None = None
 
     def serve(self, outbox: Outbox, checkpoints: Schedule | None) -> None:
-        """Know what belongs to the emitter, without holding it; called once."""
+        """Take weak references to parts of the emitter; called once."""
         self._outbox, self._checkpoints = weakref.ref(outbox), checkpoints
 
     def started(self) -> dict[str, Any] | None:
@@ -57,7 +57,7 @@ class Beginning:
         return {"pid": os.getpid(), **self.configuration()}
 
     def said(self) -> None:
-        """The record is in the store."""
+        """Remember that the record is in the store."""
         TOLD.add(self._digest())
 
     def configuration(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from audit_emit.log import AuditLog
 else:
     ArchiverThread = AuditLog = Any
-    """Whoever only emits does without, but whoever resolves an annotation needs a name."""
+    """A name for annotations that are resolved at run time; nothing is imported for it."""
 
 _lock = threading.RLock()
 _LOCK_SECONDS = 0.045

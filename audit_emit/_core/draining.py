@@ -1,4 +1,4 @@
-"""Bringing to the store what waits for it, oldest first, and declaring what was lost."""
+"""Draining: what waits is appended to the store, oldest first, and what was lost is declared."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def drain(outbox: Outbox, *, at_end: bool, patience: float = 0.0, deadline: floa
 
 
 def fails(outbox: Outbox, error: SinkError) -> None:
-    """Remember why the store takes nothing; who waits for an answer gets it."""
+    """Remember why the store takes nothing, and answer the callers who wait for it."""
     if error.reason == "re-entrant":
         return
     if outbox.is_slow:  # nobody else has told

@@ -124,7 +124,7 @@ class Emitter:
         return self.outbox.mirrored.mirror
 
     def look_ahead(self) -> None:
-        """Say now, not at the first event, that the store could not be written to."""
+        """Report now, not at the first event, that the store cannot be written to."""
         fault = self.store.health().fault if self.store is not None else None
         if fault is not None:
             complain(self.outbox, fault)
@@ -135,7 +135,7 @@ class Emitter:
         return compiled.state
 
     def after_fork(self) -> None:
-        """Begin a life of its own in a forked child: the backlog is the parent's to write."""
+        """Start anew in a forked child: the parent writes its own backlog."""
         self.clock.reseed()
         self.builder.after_fork()
         self.counters.reset()
@@ -277,7 +277,7 @@ class Emitter:
         return report(self)
 
     def close(self, timeout: float = FLUSH_SECONDS) -> bool:
-        """Flush, then give every descriptor back. A later ``emit`` opens them again.
+        """Flush, then close every descriptor. A later ``emit`` opens them again.
 
         Returns:
             Whether everything was written.
@@ -285,7 +285,7 @@ class Emitter:
         return flushing.close(self, timeout)
 
     def _sign(self) -> None:
-        """Start the checkpoints once there is something to sign."""
+        """Start the thread of checkpoints once there is something to sign."""
         if self.checkpoints is not None and self.store is not None and self.store.head():
             self.checkpoints.start()
 

@@ -31,7 +31,7 @@ def give_up_line(outbox: Outbox) -> bool:
 
 
 def end(outbox: Outbox) -> None:
-    """Write what waits now or never: nobody has closed the emitter, and it is gone."""
+    """Write what waits, for the last time: the emitter was dropped without ``close``."""
     outbox.ends = True
     if has_more(outbox):
         outbox.drain(at_end=True, patience=_SECONDS if outbox.is_slow else 0.0)
@@ -41,7 +41,7 @@ def end(outbox: Outbox) -> None:
 
 
 def give_up(outbox: Outbox) -> None:
-    """Count what still waits as lost, say so, and leave word of it; the process ends.
+    """Count what still waits as lost, report it, and leave a note of it; the process ends.
 
     What is emitted after this is written at once, or given up at once, too.
     """
@@ -63,7 +63,7 @@ def give_up(outbox: Outbox) -> None:
 
 
 def _leave_word(outbox: Outbox, store: ChainStore) -> None:
-    """Say what is lost and not declared, and leave word of it in the store."""
+    """Report what is lost and not declared, and leave a note of it in the store."""
     losses = []
     if outbox.gap.lost:
         losses.append(Loss(**outbox.gap.fields(store.sink)))

@@ -16,7 +16,7 @@ __all__ = ["fail", "guard"]
 
 
 def fail(emitter: Emitter, error: BaseException, line: bytes | None) -> None:
-    """Leave nothing half done, and tell of it.
+    """Finish what the call left half done, and report the failure.
 
     Args:
         emitter: whose ``emit`` it was.

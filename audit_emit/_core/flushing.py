@@ -1,4 +1,4 @@
-"""``Emitter.flush``, ``finish`` and ``close``: all is brought to its store, within a time."""
+"""``Emitter.flush``, ``finish`` and ``close``: everything is written, within a given time."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ class Pace:
         return time.monotonic() - self._last >= self._pause
 
     def lost(self, fault: str | None) -> None:
-        """A line was lost, for a reason as ``Descriptor.fault`` tells it."""
+        """Note a lost line; the reason is one of ``Descriptor.fault``."""
         if fault in _GONE and self._pause < _OUTAGE_SECONDS:
             self._last, self._pause = time.monotonic(), _OUTAGE_SECONDS
 
     def works(self) -> None:
-        """Stdout takes lines."""
+        """Note that stdout takes lines."""
         self._pause = _SECONDS
 
     def declared(self, fault: str | None) -> None:
-        """A gap is written, while stdout has a fault or has none."""
+        """Note that a gap was written, while stdout has a fault or has none."""
         self._last = time.monotonic()
         if fault:
             self._pause = min(2 * self._pause, _LONGEST_SECONDS)

@@ -1,4 +1,4 @@
-"""The keys of persons that one emitter uses, had within the time that an event may take."""
+"""The keys of persons that one emitter uses, obtained within the time that an event may take."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Keys:
         self.forget()
 
     def forget(self) -> None:
-        """Hold no key: what is needed again is asked for again."""
+        """Forget all keys: what is needed again is asked for again."""
         self.cached: dict[str, SubjectKey] = {}
         self.parents: dict[str, SubjectKey] = {}
         self.current: object = object()

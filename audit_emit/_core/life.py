@@ -25,7 +25,7 @@ _emitters: weakref.WeakSet[Emitter] = weakref.WeakSet()
 
 
 def begin(emitter: Emitter) -> None:
-    """Know an emitter as long as it lives."""
+    """Register an emitter, without keeping it alive."""
     _emitters.add(emitter)
 
 

@@ -49,7 +49,7 @@ class Measured:
         self.last: bytes | Sequence[Linked] = b""
 
     def reset(self) -> None:
-        """Begin anew, in a forked child."""
+        """Start anew in a forked child."""
         self.durations.reset()
         self.sizes.reset()
         self.last = b""

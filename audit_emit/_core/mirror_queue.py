@@ -1,4 +1,4 @@
-"""The lines of the chain on their way to the mirror, and the account of those it did not take."""
+"""The lines of the chain on their way to the mirror, and the count of those it did not take."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class MirrorQueue:
         self.reset()
 
     def reset(self) -> None:
-        """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
+        """Start with nothing to show: at the beginning, and in a forked child."""
         self.waiting: deque[bytes] = deque()
         self.forgotten: int = 0
         self.gap: Gap = Gap()
@@ -116,7 +116,7 @@ class MirrorQueue:
         return shown and not self.waiting
 
     def owe(self, line: bytes) -> None:
-        """Have a line shown that an interrupt came before, or no memory."""
+        """Queue a line that an interrupt, or a lack of memory, has kept from being shown."""
         mirror = self.mirror
         if mirror is not None and mirror.last is not line and line not in self.waiting:
             try:
@@ -175,7 +175,7 @@ class MirrorQueue:
             self._gaps_lost -= before
 
     def forget_gap(self) -> None:
-        """What was lost is noted elsewhere."""
+        """Forget the losses: they are declared elsewhere."""
         self.gap, self._gaps_lost = Gap(), 0
 
     def count_forgotten(self, now_ns: int) -> None:

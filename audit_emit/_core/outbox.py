@@ -55,7 +55,7 @@ once."""
 
 
 class Outbox:
-    """What one emitter has to bring to its store and its mirror.
+    """What one emitter still has to write to its store and its mirror.
 
     Args:
         store, mirror: ``None`` where there is none.
@@ -111,7 +111,7 @@ class Outbox:
         self.reset()
 
     def reset(self) -> None:
-        """Owe nothing: at the beginning, and in a forked child, whose parent pays."""
+        """Start with nothing to write: at the beginning, and in a forked child."""
         self.worker.reset()
         self.mirrored.reset()
         self.ends: bool = False
@@ -229,12 +229,12 @@ class Outbox:
         raise SinkError(waiting.UNCERTAIN)
 
     def lose(self, ts: str) -> None:
-        """Count an event that will be nowhere, or not in the store that there is."""
+        """Count an event as lost: it is written nowhere, or not to the store that there is."""
         self.counters.lost += 1
         self.last_loss = ts
 
     def missed(self) -> None:
-        """See to a line that was not shown: later, or by saying so in the chain."""
+        """Show a line later that was not shown now, or declare its loss in the chain."""
         self.go_on()
         # Until it is due again, there is nothing that the next event could do about it.
         self.pending |= self.mirrored.is_due() or waits_for_event(self)
@@ -259,7 +259,7 @@ class Outbox:
             draining.drain(self, at_end=at_end, patience=patience, deadline=deadline)
 
     def go_on(self) -> None:
-        """Have a thread go on trying; not at the very end of a process."""
+        """Let a thread go on trying; not at the very end of a process."""
         if not self.ends:
             self.worker.start()
 
@@ -273,13 +273,13 @@ class Outbox:
             return False
 
     def owe(self, line: bytes) -> None:
-        """Have the line of an event in the store shown by whoever comes next, if it was not."""
+        """Queue the line of an event that is in the store, if it was not shown."""
         if self.mirrored.mirror is not None:
             self.pending = True
             self.mirrored.owe(line)
 
     def owe_all(self, records: list[Linked]) -> None:
-        """The same of records that an interrupt, or no memory, has kept from being shown."""
+        """Queue the lines of records that an interrupt, or a lack of memory, has kept from view."""
         for record in records:
             self.owe(record.line)
 
@@ -292,7 +292,7 @@ class Outbox:
         self.mirrored.finish(deadline)
 
     def is_inside(self) -> bool:
-        """Whether a signal handler calls, in the middle of what it would have to wait for."""
+        """Whether a signal handler calls, and interrupted the work that it would wait for."""
         drains = self.is_draining and self.drain_lock._is_owned()  # noqa: SLF001 - nothing public tells
         return bool(drains or (self.store is not None and self.store.is_inside()))
 

@@ -1,4 +1,4 @@
-"""What an outbox still has to do, as those ask who decide whether to go on, to wait, or to end."""
+"""What an outbox still has to do: asked before going on, waiting or ending."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def has_work(outbox: Outbox, *, at_end: bool) -> bool:
 
 
 def has_more(outbox: Outbox) -> bool:
-    """Whether anything at all is left to do."""
+    """Whether anything is left to do, now or later."""
     store = outbox.store
     undeclared = outbox.mirrored.gap.lost > 0 and store is not None
     unreturned = store is not None and store.unreturned

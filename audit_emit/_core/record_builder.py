@@ -85,7 +85,7 @@ class RecordBuilder:
         """Of each well-formed type so far: how its records open, and ``is_secret_event``."""
 
     def after_fork(self) -> None:
-        """Begin a life of its own in a forked child."""
+        """Start anew in a forked child."""
 
     def close(self) -> None:
         """Give every descriptor back; the next event opens them again."""

@@ -65,7 +65,7 @@ def emit(emitter: Emitter, ctx: GivenContext, event_type: str, fields: Any) -> R
 
 def _not_recorded(emitter: Emitter, error: SinkError) -> AuditError:
     outbox, reason = emitter.outbox, error.reason
-    if reason == "backlog":  # what it waits for is the reason
+    if reason == "backlog":  # the store's own fault is why no answer came
         reason = outbox.fault or outbox.last_error or reason
     elif reason not in {"re-entrant", "timeout"}:
         outbox.fault = outbox.last_error = reason

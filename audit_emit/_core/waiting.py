@@ -25,7 +25,7 @@ it can be written, and a pause of the store once is a loss for ever."""
 
 
 def put(outbox: Outbox, draft: Draft) -> None:
-    """Leave an event to the thread that appends; without a store, it is only shown."""
+    """Queue an event for the thread that appends; without a store, it is only shown."""
     if outbox.store is None:
         show_unchained(outbox, draft)
         return
@@ -50,7 +50,7 @@ def show_unchained(outbox: Outbox, draft: Draft) -> None:
 
 
 def refused(outbox: Outbox, draft: Draft, error: SinkError) -> None:
-    """The store takes nothing: show the event at once, and keep it for later."""
+    """Show an event that the store has refused at once, and keep it for later."""
     outbox.show_later(error.linked)
     reason = error.reason
     if draft.process is not outbox.clock.process or reason == UNCERTAIN:

@@ -154,7 +154,7 @@ class StoreHealth(msgspec.Struct, kw_only=True):
 
 
 class Lent(NamedTuple):
-    """What the emitter lends a store. Nothing of it keeps the emitter alive.
+    """What a store gets from its emitter. Nothing of it keeps the emitter alive.
 
     Attributes:
         own: makes the draft of a record about the log itself.
@@ -238,7 +238,7 @@ class ChainStore(Protocol):
         ...
 
     def leave_word(self, losses: list[Loss]) -> bool:
-        """Leave losses that cannot be declared to whoever opens the store next.
+        """Leave a note of losses that cannot be declared, for whoever opens the store next.
 
         Returns:
             Whether that worked; never where ``traits.leaves_word`` is false.
@@ -257,7 +257,7 @@ class ChainStore(Protocol):
         ...
 
     def close(self, seconds: float = SYNC_SECONDS) -> bool:
-        """Sync and give everything back; a later append opens it again. Whether all is synced.
+        """Sync and close everything; a later append opens it again. Whether all is synced.
 
         Raises:
             SinkError: another thread is inside and does not come to an end.
@@ -265,7 +265,7 @@ class ChainStore(Protocol):
         ...
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: what was begun is the parent's to finish."""
+        """Start anew in a forked child: the parent finishes what it has begun."""
         ...
 
 
@@ -337,7 +337,7 @@ class Mirror(DirectMirror, Protocol):
         ...
 
     def give_up(self) -> bool:
-        """Count on the rest of a line no more; whether there was one."""
+        """Give up the rest of a line that was begun; whether there was one."""
         ...
 
     def look(self) -> bool:
@@ -345,9 +345,9 @@ class Mirror(DirectMirror, Protocol):
         ...
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: the rest of a line is the parent's."""
+        """Start anew in a forked child: the parent writes the rest of its line."""
         ...
 
     def close(self) -> None:
-        """Give the descriptor back; the next line takes one again."""
+        """Close the descriptor; the next line opens one again."""
         ...

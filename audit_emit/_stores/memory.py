@@ -129,7 +129,7 @@ class MemoryStore:
         return records
 
     def sync(self, seconds: float = SYNC_SECONDS) -> bool:  # noqa: ARG002
-        """There is nothing that would be more durable."""
+        """Do nothing: a chain in memory cannot be made durable."""
         return True
 
     def head(self) -> Head | None:
@@ -150,7 +150,7 @@ class MemoryStore:
         )
 
     def leave_word(self, losses: list[Loss]) -> bool:  # noqa: ARG002
-        """Nobody comes after the process."""
+        """Leave nothing: the chain ends with its process."""
         return False
 
     def is_inside(self) -> bool:
@@ -163,7 +163,7 @@ class MemoryStore:
             self.chain.lock.release()
 
     def close(self, seconds: float = SYNC_SECONDS) -> bool:  # noqa: ARG002
-        """There is nothing to give back."""
+        """Do nothing: there is nothing to close."""
         return True
 
     def after_fork(self) -> None:

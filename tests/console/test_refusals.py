@@ -6,6 +6,7 @@ import gc
 import threading
 from pathlib import Path
 
+import pytest
 from support.console_client import EVERYBODY, PASSWORD, Recorder, client, console, log_in, users
 from support.waiting import PATIENCE
 
@@ -98,6 +99,7 @@ def test_what_is_counted_is_told_when_the_console_is_dropped() -> None:
     assert sum(count for *_, count in told) == MANY
 
 
+@pytest.mark.thorough
 def test_strangers_who_ask_often_write_few_events(tmp_path: Path) -> None:
     recorder = Recorder()
     application = console(log_in(tmp_path / "log"), access=users(**EVERYBODY), emitter=recorder)

@@ -106,6 +106,7 @@ def test_times_are_those_of_the_newest_records(tmp_path: Path) -> None:
     assert source.times(Filters({"actor": "nobody"}), LOCAL, 7) == ([], False)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [1, 5])
 def test_long_records_do_not_pile_up(tmp_path: Path, size: int) -> None:
     made = MadeChain().add(120, fields={"text": "x" * 900_000})

@@ -65,6 +65,7 @@ def asked(tmp_path: Path) -> TestClient:
     return found
 
 
+@pytest.mark.thorough
 def test_no_address_shows_a_record_of_another_workspace(asked: TestClient) -> None:
     there = list(addresses())
     assert len(there) > 25

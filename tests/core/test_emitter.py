@@ -983,6 +983,7 @@ def test_events_of_handlers_at_exit_are_recorded(log: Path) -> None:
     assert kinds == {"at.exit", "at.finalize", "at.excepthook"}
 
 
+@pytest.mark.thorough
 def test_a_signal_handler_may_emit_at_any_moment(emitter: Emitter, log: Path) -> None:
     fired = 0
 

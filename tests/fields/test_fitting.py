@@ -46,6 +46,7 @@ LONG: dict[str, Callable[[str], dict[str, Any]]] = {
 """Fields that are as long as the limits of each kind let them be."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("character", ["\x01", "\u2028", "\ud800", "\N{GRINNING FACE}", '"'])
 @pytest.mark.parametrize("kind", LONG)
 @pytest.mark.parametrize("report", [False, True])

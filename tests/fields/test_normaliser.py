@@ -389,6 +389,7 @@ def emptied(kind: type[Any], size: int) -> Any:
     return made
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [3_000_000, 5_000_000])
 @pytest.mark.parametrize("kind", [dict, set])
 def test_a_table_of_places_long_empty_is_not_searched_again_and_again(
@@ -568,6 +569,7 @@ def test_too_many_values_are_cut(normaliser: Normaliser) -> None:
     assert "too many values" in done.value["_cut"][-1] or "too long" in done.value["_cut"][-1]
 
 
+@pytest.mark.thorough
 @given(
     st.dictionaries(
         st.text(st.characters(), max_size=40).map(lambda text: text * 20),
@@ -858,6 +860,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @given(st.dictionaries(NAMES, VALUES, max_size=5), st.booleans())
 @settings(deadline=None, max_examples=500)
 def test_the_fast_way_says_what_the_full_way_says(fields: dict[str, Any], secret: bool) -> None:

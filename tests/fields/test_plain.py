@@ -303,6 +303,7 @@ def test_json_that_somebody_gives_is_not_written_as_it_is(plain: Plain) -> None:
     assert plain.encode({"x": [given]}, False) is None
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("way", WAYS)
 @given(fields=st.dictionaries(NAMES, VALUES, max_size=4), secret_event=st.booleans())
 @settings(deadline=None, max_examples=300)
@@ -313,6 +314,7 @@ def test_the_quick_way_says_what_the_full_way_says(
     assert done is None or done == full(fields, secret_event)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(_compiled.encoder is None, reason="no compiled part")
 @given(text=TEXTS.filter(str.isascii))
 @settings(deadline=None, max_examples=500)

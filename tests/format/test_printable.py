@@ -32,6 +32,7 @@ def named(character: str) -> str:
     return unicodedata.name(character, "")
 
 
+@pytest.mark.thorough
 def test_blanks_and_what_no_terminal_draws_are_spelled_out() -> None:
     wanted = [
         character
@@ -71,6 +72,7 @@ def test_two_users_never_look_like_one(hidden: str) -> None:
     assert all(hidden not in shown_value(name) for name in names)
 
 
+@pytest.mark.thorough
 def test_no_two_characters_look_like_each_other_when_spelled_out() -> None:
     shown = {character: visible(character) for character in every_character()}
     spelled = [text for character, text in shown.items() if text != character]

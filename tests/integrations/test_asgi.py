@@ -909,6 +909,7 @@ def test_streaming_generator_sees_the_context(audit_log: AuditLog) -> None:
     assert response.text == audit_log.only()["correlation_id"] * 3
 
 
+@pytest.mark.thorough
 def test_two_hundred_requests_do_not_mix(audit_log: AuditLog) -> None:
     gate = asyncio.Event()
     arrived = []
@@ -949,6 +950,7 @@ def test_two_hundred_requests_do_not_mix(audit_log: AuditLog) -> None:
     assert {record["correlation_id"] for record in audit_log.records()} == set(told)
 
 
+@pytest.mark.thorough
 def test_ten_thousand_requests_at_once_do_not_mix(audit_log: AuditLog) -> None:
     many = 10_000
     arrived = 0

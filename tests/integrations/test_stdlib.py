@@ -439,6 +439,7 @@ def formatted(message: str) -> str:
     return AuditJsonFormatter().format(made)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pad", [*range(4440, 4500), 9000])
 def test_a_long_traceback_is_scrubbed_before_it_is_cut(pad: int) -> None:
     secret = f"password={CANARY}{CANARY} " + "q" * pad

@@ -104,6 +104,7 @@ def served(slow: Slow, request: pytest.FixtureRequest) -> Iterator[Served]:
 REQUESTS = [("GET", "/async", b""), ("GET", "/sync", b""), ("POST", "/async", b"{}")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
 def test_a_client_that_left_before_the_answer_is_recorded_as_gone(
     method: str, path: str, body: bytes, slow: Slow, served: Served, audit_log: AuditLog
@@ -118,6 +119,7 @@ def test_a_client_that_left_before_the_answer_is_recorded_as_gone(
     assert audit_log.only()["fields"]["outcome"] == "aborted"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("method", "path", "body"), REQUESTS)
 def test_a_client_that_waits_is_answered(
     method: str, path: str, body: bytes, slow: Slow, served: Served, audit_log: AuditLog

@@ -358,6 +358,7 @@ WHAT = st.sampled_from(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), fates=st.lists(WHAT, min_size=1, max_size=40), tail=st.integers(0, 3))
 def test_what_is_planted_is_found_and_nothing_else(

@@ -43,6 +43,7 @@ def asked(*terms: str) -> Question:
 HIDDEN = {"event_type": "secret.set", "fields": {"key": "STRIPE_LIVE_KEY"}}
 
 
+@pytest.mark.thorough
 @given(confusable_records.pairs())
 @settings(max_examples=300, deadline=None)
 @example((line(TS, HIDDEN, confusable_records.all_escaped), Question(changed="STRIPE_LIVE_KEY")))

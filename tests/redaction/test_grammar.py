@@ -48,6 +48,7 @@ def _filled(value: Any, secret: str) -> Any:
     return value.replace("§", secret) if isinstance(value, str) else value
 
 
+@pytest.mark.thorough
 @for_each("evasion", EVASIONS)
 def test_a_secret_is_held_back_however_it_is_written_down(evasion: Any) -> None:
     for secret in SECRETS if "§" in json.dumps(evasion, ensure_ascii=False) else [SECRET]:

@@ -93,6 +93,7 @@ def prefixes() -> st.SearchStrategy[str]:
     return st.tuples(first, others).map("".join).map(lambda text: text[:12])
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), prefix=prefixes(), length=st.integers(4, 60), word_start=st.booleans())
 def test_a_rule_made_at_random_holds_in_the_first_event_and_in_the_second(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support import slow_texts
@@ -36,6 +37,7 @@ def test_no_pattern_takes_quadratic_time_for_a_text_that_was_slow_once() -> None
     assert {fragment: times for fragment, times in found.items() if times > MOST} == {}
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(FRAGMENTS, FRAGMENTS)
 @example(["netloc="], ["netloc="])
@@ -49,6 +51,7 @@ def test_the_steps_that_a_text_takes_grow_no_faster_than_the_text(
     assert calls(long) <= 20 * calls(short) + 2000
 
 
+@pytest.mark.thorough
 @for_each("fragment", SLOW_ONCE)
 def test_the_steps_of_what_was_slow_once_grow_no_faster_either(fragment: str) -> None:
     short, long = (repeated([fragment], "", length) for length in (SHORTER, LENGTH))

@@ -456,6 +456,7 @@ def walked(tree: ast.AST) -> Iterator[ast.AST]:
         yield from walked(child)
 
 
+@pytest.mark.thorough
 def test_nothing_global_is_called_where_a_finalizer_stops_what_is_raised() -> None:
     """While the interpreter shuts down, ``suppress`` and every other global may be None."""
     package = Path(_interrupts.__file__).parents[1]

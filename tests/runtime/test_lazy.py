@@ -105,6 +105,7 @@ def test_no_pattern_that_is_compiled_relies_on_what_python_3_11_2_does_wrong() -
     assert [one for one in seen if gives_nothing_back(PARSER.parse(one[1], one[2]))] == []
 
 
+@pytest.mark.thorough
 @for_each("name", BY_NAME)
 def test_no_part_of_a_pattern_does_that_is_put_together_later(name: str) -> None:
     assert [text for text in literals(BY_NAME[name]) if NEVER_GIVES_BACK.search(text)] == []
@@ -167,6 +168,7 @@ def test_a_child_that_is_forked_while_a_value_is_made_makes_its_own() -> None:
     thread.join()
 
 
+@pytest.mark.thorough
 def test_nothing_is_made_lazily_under_a_lock_that_a_forked_child_would_wait_for() -> None:
     locking = {"cached_property", "singledispatchmethod"}
     found = {

@@ -3,14 +3,19 @@
 The marker ``server`` is set on every test that uses something decorated with ``starts_a_server``,
 as a fixture or by its name. With ``--fast`` a test is left out as soon as it is about to start a
 process or to open a socket of the network: the interpreter tells its audit hooks of both (PEP 578).
+
+By hand is marked only what takes long without either (``@pytest.mark.thorough``). The run with
+``--fast`` names the tests that are to be marked, too.
 """
 
 from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
+from pathlib import Path
 from types import CodeType
 from typing import Any, TypeVar
 
@@ -19,6 +24,11 @@ import pytest
 F = TypeVar("F", bound=Callable[..., Any])
 
 SERVER = "server"
+THOROUGH = "thorough"
+SECONDS = 1.0
+"""Of the processor: a test that takes longer is to be marked as thorough."""
+WHOLE_PROGRAMS = {"apps", "faults"}
+"""Folders of tests that all run whole programs: the quickest tier does not even import them."""
 SLOW_EVENTS = {
     "os.fork",
     "os.forkpty",
@@ -76,8 +86,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{SERVER}: starts a database, an object store or a Loki; set by itself"
     )
+    config.addinivalue_line(
+        "markers", f"{THOROUGH}: takes a second of the processor or more; not in the quickest tier"
+    )
     if config.getoption("--fast"):
         sys.addaudithook(_refuse)
+
+
+@pytest.hookimpl
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether a folder is left out as a whole."""
+    return (config.getoption("--fast") and collection_path.name in WHOLE_PROGRAMS) or None
 
 
 def _refuse(event: str, given: tuple[Any, ...]) -> None:
@@ -98,8 +117,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if uses_a_server(item):
             item.add_marker(SERVER)
     if config.getoption("--fast"):
-        config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker(SERVER)])
-        items[:] = [item for item in items if item.get_closest_marker(SERVER) is None]
+        left_out = [i for i in items if any(map(i.get_closest_marker, (SERVER, THOROUGH)))]
+        config.hook.pytest_deselected(items=left_out)
+        without = set(left_out)
+        items[:] = [item for item in items if item not in without]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -111,6 +132,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         _running = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Note what is too slow for the quickest tier."""
+    begun = time.process_time()
+    try:
+        return (yield)
+    finally:
+        taken = time.process_time() - begun
+        if taken > SECONDS and item.config.getoption("--fast"):
+            item.user_properties.append((THOROUGH, f"{taken:.1f} s"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what was too slow."""
+    for report in terminalreporter.stats.get("passed", ()):
+        taken = dict(report.user_properties).get(THOROUGH)
+        if taken and report.when == "call":
+            terminalreporter.write_line(f"to be marked as {THOROUGH}: {report.nodeid} ({taken})")
 
 
 @pytest.hookimpl(wrapper=True)

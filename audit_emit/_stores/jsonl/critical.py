@@ -86,7 +86,7 @@ class CriticalSection:
         self._pid = os.getpid()
 
     def abandon(self) -> None:
-        """Give everything back in a forked child."""
+        """Close everything in a forked child."""
         self.gone = True
         self.place = None
         self.lock_fd = -1
@@ -95,7 +95,7 @@ class CriticalSection:
 
     @property
     def is_moving(self) -> bool:
-        """Whether who waited last for a lock has got it."""
+        """Whether the thread that waited last for a lock has got it."""
         return self._patient and self._threads_move
 
     def take_turn(self) -> bool:
@@ -237,7 +237,7 @@ class CriticalSection:
             self.mutex.release()
 
     def close(self, seconds: float) -> None:
-        """Give the descriptors back.
+        """Close the descriptors.
 
         Raises:
             SinkError: another thread writes, and does not come to an end within some seconds.

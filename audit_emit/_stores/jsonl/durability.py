@@ -58,7 +58,7 @@ class Durability:
         self._section: CriticalSection | None = None
 
     def serve(self, section: CriticalSection) -> None:
-        """Sync what is written in a critical section; called once."""
+        """Take the critical section whose records are to be synced; called once."""
         self._section = section
 
     @property
@@ -72,20 +72,20 @@ class Durability:
         return bool if self.group is None else self.group.is_crowded
 
     def names_changed(self) -> None:
-        """A file was made or renamed: its name is to survive a loss of power as its records do."""
+        """Sync the directory with the next records: a file in it was made or renamed."""
         if self.group is not None:
             self.group.names_changed(self._directory)
         elif self._how == "always":
             sync_directory(self._directory)
 
     def keep(self, line: bytes) -> None:
-        """See to a line just written. Called with the locks held."""
+        """Make a line that was just written durable. Called with the locks held."""
         self.note(line)
         if self._how == "always":
             self._sync_now([line])
 
     def note(self, line: bytes) -> None:
-        """The same where the group syncs. It is in the file, whatever fails here."""
+        """Queue a line for the sync of its group. It is in the file, whatever fails here."""
         lines = self.lines
         if lines is None:
             return
@@ -124,7 +124,7 @@ class Durability:
         return synced
 
     def abandon(self) -> None:
-        """Leave everything to the parent, in a forked child."""
+        """Forget everything in a forked child: the parent syncs its own records."""
         if self.group is not None:
             self.group.abandon()
 

@@ -115,7 +115,7 @@ class GroupCommit:
         self._abandoned = False
 
     def wake(self) -> bool:
-        """See to lines that joined ``lines``. Takes no lock, waits for nothing.
+        """Have the lines that were added to ``lines`` synced. Takes no lock, waits for nothing.
 
         Returns:
             Whether there is a thread that will.
@@ -129,7 +129,7 @@ class GroupCommit:
         return self._has_thread()
 
     def retire(self, descriptor: int) -> None:
-        """Take the descriptor of a file that is no longer active; it is synced and closed."""
+        """Take over the descriptor of a file that is no longer active, to sync and close it."""
         self._retired.add(descriptor)
         self._ask(_FLOOD if self.is_crowded() else _SOME)
         self._has_thread()
@@ -143,7 +143,7 @@ class GroupCommit:
         self._directory = directory
 
     def abandon(self) -> None:
-        """Close what a parent would have synced; who waits, in a forked child, waits no more."""
+        """Close, in a forked child, the files that the parent syncs, and release those who wait."""
         self._abandoned = True
         self._retired.close()
 
@@ -222,7 +222,7 @@ class GroupCommit:
         return True
 
     def _leave(self) -> None:
-        """Give back what was retired while the thread was at its last sync, and told to end."""
+        """Close the files that were retired while the thread made its last sync before it ends."""
         if self._thread is None and self._retired.descriptors:
             self._sync_here(_RETRY_SECONDS)
 
@@ -233,7 +233,7 @@ class GroupCommit:
             self._retired.descriptors += call
 
     def _round(self, me: Background) -> None:
-        """Wait a moment for others who want the same, and sync; on the thread."""
+        """Wait a moment for further records, and sync them together; on the thread."""
         self._pause(_MANY, SECONDS - _PAUSE, me)
         done = self._sync_here(_RETRY_SECONDS)
         waiters, self._waiters = self._waiters, []
@@ -244,7 +244,7 @@ class GroupCommit:
             self._calls.put(None)
 
     def _pause(self, urgency: int, seconds: float, me: Background) -> None:
-        """Until there is a call that is so urgent, or time is up."""
+        """Wait until there is a call that is so urgent, or time is up."""
         deadline = time.monotonic() + seconds
         while self._asked < urgency and not self._waiters and self._thread is me:
             left = deadline - time.monotonic()

@@ -99,7 +99,7 @@ class LockFile:
                 self._tie(self._twin)
 
     def _tie(self, twin: str) -> None:
-        """Give the file its second name, which may be that of one before it."""
+        """Give the file its second name, which an earlier lock file may still have."""
         try:
             there = os.stat(twin, follow_symlinks=False)
             if (there.st_dev, there.st_ino) != self.identity:
@@ -191,7 +191,7 @@ class LockFile:
             return 0
 
     def forgive(self) -> None:
-        """Forget what was owed, now that it is declared. Called with the lock held."""
+        """Remove the note of losses, now that they are declared. Called with the lock held."""
         with quietly(OSError, ValueError):
             os.ftruncate(self.descriptor, SIZE)
 

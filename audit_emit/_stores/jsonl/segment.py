@@ -198,7 +198,7 @@ class Segment:
         return Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
 
     def close(self) -> None:
-        """Give the descriptor back, if it is still ours."""
+        """Close the descriptor, if it is still ours."""
         self._let_go()
         self.descriptor = -1
         self.size = -1

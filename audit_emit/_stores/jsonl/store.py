@@ -62,7 +62,7 @@ class JsonlStore:
         self._begin()
 
     def _begin(self) -> None:
-        """Have no file and no lock yet."""
+        """Start without a file and without a lock."""
         lock = LockFile(self.layout.lock, self.layout.lock_twin)
         self.durability: Durability = Durability(self._how, self.layout.directory)
         segment = Segment(
@@ -85,7 +85,7 @@ class JsonlStore:
             ).record
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child, whose descriptors would hold the lock of a dead parent."""
+        """Start anew in a forked child, whose descriptors would keep the lock of a dead parent."""
         self.section.abandon()
         self.durability.abandon()
         self._begin()
@@ -266,7 +266,7 @@ class JsonlStore:
         self.section.heal()
 
     def close(self, seconds: float = SYNC_SECONDS) -> bool:
-        """Sync what waits and give the descriptors back; whether everything is synced.
+        """Sync what waits and close the descriptors; whether everything is synced.
 
         What is not synced by then is left to the thread that syncs.
         """

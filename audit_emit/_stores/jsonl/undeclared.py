@@ -47,5 +47,5 @@ def added(known: list[Loss], more: list[Loss]) -> bytes:
 
 
 def gaps(content: bytes) -> list[dict[str, Any]]:
-    """The ``fields`` of the records that declare what is owed."""
+    """The ``fields`` of the records that declare these losses."""
     return [msgspec.structs.asdict(owed) for owed in read(content)]

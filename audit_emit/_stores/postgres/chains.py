@@ -188,11 +188,11 @@ class Chains:
         return self._heads.peek(tenant)
 
     def close(self) -> None:
-        """Give the connection back; the next call makes another one."""
+        """Close the connection; the next call opens another one."""
         self._session.drop()
 
     def after_fork(self) -> None:
-        """Begin a life of one's own in a forked child: the connection is the parent's."""
+        """Start anew in a forked child: the connection belongs to the parent."""
         self._session.after_fork()
         self._heads.clear()
 
@@ -220,7 +220,7 @@ class Chains:
         raise AssertionError
 
     def _ready(self) -> None:
-        """See to a connection; and that what is unknown is known.
+        """Connect if necessary, and find out what became of appends without an answer.
 
         Raises:
             DatabaseError: there is none.

@@ -97,12 +97,12 @@ class Heads:
         return chain.head if chain is not None else None
 
     def ask_anew(self) -> None:
-        """Believe no head that is known: the server may be another one."""
+        """Ask for every head again: the server may be another one."""
         for chain in self._chains.values():
             chain.head = None
 
     def clear(self) -> None:
-        """Know nothing, as a forked child: what is owed is its parent's."""
+        """Forget everything in a forked child: the parent writes what it still has to."""
         self._chains.clear()
 
     def open(self, tenant: str, *, anew: bool = False) -> Head:
@@ -126,7 +126,7 @@ class Heads:
         return Head.of(self._session.ask(_LOCK, self._service, tenant, _new_id()))
 
     def announce(self, chain: KnownChain, tenant: str) -> None:
-        """Owe ``audit.started`` to the service's own chain, and to each that begins here."""
+        """Queue ``audit.started`` for the service's own chain, and for each that begins here."""
         if chain.announced or self._started is None or self._own is None:
             return
         chain.announced = True

@@ -132,7 +132,7 @@ class Sealer:
         return float(seconds)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         for chains in self._chains.values():
             chains.close()
         self._hang_up()
@@ -175,7 +175,7 @@ class Sealer:
         return take
 
     def _hang_up(self) -> None:
-        """Give the connection back; in a forked child it is the parent's, who goes on with it."""
+        """Close the connection; in a forked child only forget it, as the parent goes on with it."""
         connection, self._asking = self._asking, None
         if connection is not None:
             (driver.close if self._pid == os.getpid() else driver.leave)(connection)
@@ -273,7 +273,7 @@ class SealerThread(threading.Thread):
         self._sealer.close()
 
     def stop(self, seconds: float = 10.0) -> bool:
-        """Finish the batch at hand and end; whether it has ended in time."""
+        """Finish the current batch and end; whether it has ended in time."""
         self._ends.set()
         self.join(seconds)
         return not self.is_alive()

@@ -47,7 +47,7 @@ class Session:
         self._partitions_at = 0.0
 
     def ready(self) -> None:
-        """See to a connection.
+        """Connect if necessary.
 
         Raises:
             DatabaseError: there is none.
@@ -63,7 +63,7 @@ class Session:
         return self.connection.execute(query, values).fetchone()
 
     def ask_committed(self, query: str, *values: Any) -> Any:
-        """The same of a function that writes, in a transaction of its own.
+        """The first row of the answer of a function that writes, in a transaction of its own.
 
         That reads what others commit. With another isolation (the default of this database) it
         would be refused whenever a second process is as quick.
@@ -89,7 +89,7 @@ class Session:
             )
 
     def drop(self) -> None:
-        """Give the connection back; the next use makes another one."""
+        """Close the connection; the next use opens another one."""
         connection, self.connection = self.connection, None
         if connection is not None and os.getpid() == self._pid:
             driver.close(connection)

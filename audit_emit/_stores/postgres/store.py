@@ -67,7 +67,7 @@ class PostgresStore:
         self._begin()
 
     def _begin(self) -> None:
-        """Have appended nothing."""
+        """Start with nothing appended."""
         self._records: list[Linked] = []
         """In a chain, and not returned yet."""
         self._ahead: set[str] = set()
@@ -158,7 +158,7 @@ class PostgresStore:
         return Head(*found[:4]) if found is not None and found.seq else None
 
     def health(self) -> StoreHealth:
-        """Its state; whether the server takes records is known to who has tried."""
+        """Its state, as of the last append: the server is not asked."""
         head = self.head()
         return StoreHealth(
             written=self._written,
@@ -171,7 +171,7 @@ class PostgresStore:
         )
 
     def leave_word(self, losses: list[Loss]) -> bool:  # noqa: ARG002 - the same for all
-        """There is no place for it but the chain."""
+        """Leave nothing: a database has no place for it but the chain."""
         return False
 
     def is_inside(self) -> bool:
@@ -184,7 +184,7 @@ class PostgresStore:
             self._lock.release()
 
     def close(self, seconds: float = SYNC_SECONDS) -> bool:
-        """Give the connection back; an append makes another one."""
+        """Close the connection; an append opens another one."""
         try:
             self._enter(seconds)
         except SinkError:
@@ -196,7 +196,7 @@ class PostgresStore:
         return True
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: connection and records are its parent's."""
+        """Start anew in a forked child: connection and records belong to the parent."""
         self._chains.after_fork()
         self._begin()
 

@@ -63,6 +63,7 @@ def test_a_record_becomes_the_published_event(line: bytes, expected: Any) -> Non
     assert event_of(line) == expected
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("line", LINES)
 def test_an_event_is_valid_in_each_version(line: bytes, version: str) -> None:

@@ -322,6 +322,7 @@ def test_threads_share_one_chain(quick: Emitter, tmp_path: Path) -> None:
     assert sorted(numbers) == [i * 1000 + n for i in range(1, 5) for n in range(500)]
 
 
+@pytest.mark.thorough
 def test_signal_handlers_that_emit_are_recorded(quick: Emitter, tmp_path: Path) -> None:
     handled = 0
 
@@ -347,6 +348,7 @@ def test_signal_handlers_that_emit_are_recorded(quick: Emitter, tmp_path: Path) 
     assert handled > 10
 
 
+@pytest.mark.thorough
 def test_nothing_is_left_in_memory(quick: Emitter) -> None:
     fields = {"key": "STRIPE", "n": 1, "ok": True}
 
