@@ -11,8 +11,8 @@ from typing import Any
 from audit_emit._archive.daily import JITTER_SECONDS, hour_of
 from audit_emit._archive.service import ArchiverThread
 from audit_emit._checkpoints.checkpointer import Record
-from audit_emit._core.beside import archives, beside
 from audit_emit._core.emitter import Emitter
+from audit_emit._core.health_sources import show_archiver, shown_archiver
 from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings.archive import archive_settings
 from audit_emit.errors import ConfigError, SinkError
@@ -43,7 +43,7 @@ def start(
         raise ConfigError("signing_key", "is needed: it signs the manifests of the archive")
     if find_spec("boto3") is None:
         raise ConfigError("archive", "needs boto3: pip install 'audit-emit[s3]'")
-    before = beside(emitter)
+    before = shown_archiver(emitter)
     if not isinstance(before, ArchiverThread):
         before = None
     if before is not None and before.is_for(settings, hour):
@@ -51,7 +51,7 @@ def start(
     record, tell = _recorder(weakref.ref(emitter)), weak_callback(emitter.tell)
     thread = ArchiverThread(path, settings, ring, hour, record, tell, jitter=jitter)
     thread.start()
-    archives(emitter, thread)
+    show_archiver(emitter, thread)
     _started.add(thread)
     if before is not None:
         before.stop(0)

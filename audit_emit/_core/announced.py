@@ -11,14 +11,14 @@ import mmap
 
 from audit_emit._runtime.interrupts import let_through
 
-__all__ = ["Told"]
+__all__ = ["SharedDigests"]
 
 _SIZE = 16
 _ROOM = 4096 // _SIZE
 _FREE = bytes(_SIZE)
 
 
-class Told:
+class SharedDigests:
     """A set of digests of ``_SIZE`` bytes; what no longer fits into the shared memory is forgotten.
 
     Two processes that add at the same moment may overwrite each other; then it is said twice.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from audit_emit._core.announced import Told
+from audit_emit._core.announced import SharedDigests
 from audit_emit._settings.settings import Settings
 from audit_emit._version import __version__
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from audit_emit._checkpoints.schedule import Schedule
     from audit_emit._core.outbox import Outbox
 
-__all__ = ["TOLD", "Beginning"]
+__all__ = ["ANNOUNCED", "Beginning"]
 
-TOLD = Told()
+ANNOUNCED = SharedDigests()
 """Which ``audit.started`` this process and its relatives have written."""
 
 
@@ -52,13 +52,13 @@ class Beginning:
         if not self._announces:
             return None
         store = outbox.store if outbox is not None else None
-        if self._digest() in TOLD and store is not None and store.head() is not None:
+        if self._digest() in ANNOUNCED and store is not None and store.head() is not None:
             return None
         return {"pid": os.getpid(), **self.configuration()}
 
     def said(self) -> None:
         """Remember that the record is in the store."""
-        TOLD.add(self._digest())
+        ANNOUNCED.add(self._digest())
 
     def configuration(self) -> dict[str, Any]:
         """What the record says besides the process: the same for all processes of a service."""

@@ -25,10 +25,10 @@ _UNMADE = ("", MemoryError)
 """An event of which nothing is known, as an entry of ``Outbox.lossy``."""
 
 
-def drain(outbox: Outbox, *, at_end: bool, patience: float = 0.0, deadline: float = 0.0) -> bool:
+def drain(outbox: Outbox, *, at_end: bool, timeout: float = 0.0, deadline: float = 0.0) -> bool:
     """``Outbox.drain``, in this thread; whether the store took what it was given."""
     lock = outbox.drain_lock
-    if not lock.acquire(timeout=patience):
+    if not lock.acquire(timeout=timeout):
         return True
     # A signal handler may have forked, here or below; what is the child's now is not held.
     if outbox.is_draining or outbox.drain_lock is not lock:
@@ -42,7 +42,7 @@ def drain(outbox: Outbox, *, at_end: bool, patience: float = 0.0, deadline: floa
         outbox.mirrored.count_forgotten(outbox.clock.now_ns())
         if outbox.store is not None:
             _drain_store(outbox, outbox.store, deadline, at_end=at_end)
-        if not outbox.mirrored.show_waiting(deadline, patience=outbox.reader_seconds):
+        if not outbox.mirrored.show_waiting(deadline, timeout=outbox.reader_seconds):
             outbox.missed()
         outbox.stderr_log.flush()
         # In this order: another thread may keep an event meanwhile.

@@ -34,7 +34,7 @@ def end(outbox: Outbox) -> None:
     """Write what waits, for the last time: the emitter was dropped without ``close``."""
     outbox.ends = True
     if has_more(outbox):
-        outbox.drain(at_end=True, patience=_SECONDS if outbox.is_slow else 0.0)
+        outbox.drain(at_end=True, timeout=_SECONDS if outbox.is_slow else 0.0)
     if give_up_line(outbox):
         outbox.drain(at_end=True)
     give_up(outbox)

@@ -34,7 +34,7 @@ def flush(emitter: Emitter, timeout: float) -> bool:
         # Not ``pending``: it is down for an instant while another thread drains.
         while owes := owed.has_more(outbox):
             # What another thread has written it must also have shown.
-            outbox.drain(at_end=True, patience=max(0.0, deadline - monotonic()))
+            outbox.drain(at_end=True, timeout=max(0.0, deadline - monotonic()))
             owes = owed.owes(outbox)
             if not owes or monotonic() >= deadline or outbox.is_inside():
                 break

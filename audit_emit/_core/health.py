@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from audit_emit._core.beside import archiver_of
+from audit_emit._core.health_sources import archiver_of
 from audit_emit._format.record import ns_of, ts_of
 from audit_emit._runtime import nonblocking_fd as descriptor
 from audit_emit._stores.base import StoreHealth

@@ -116,14 +116,14 @@ class Keys:
 
     def _asked(self, subject: str) -> _Asked | None:
         """The answer of the store; ``None`` where there is no time for it."""
-        patience = KEY_SECONDS - self.waited()
-        if patience < 0 or (self._late is not None and self._late.is_alive()):
+        timeout = KEY_SECONDS - self.waited()
+        if timeout < 0 or (self._late is not None and self._late.is_alive()):
             self._missing("slow")  # one event has waited for it; the others do not
             return None
         asked = _Asked(partial(self.store.obtain, subject))
         begun = monotonic()
-        if not self._wait_for(asked, patience):
-            asked.run(patience)
+        if not self._wait_for(asked, timeout):
+            asked.run(timeout)
         self._event.waited = self.waited() + monotonic() - begun
         return asked
 
@@ -174,9 +174,9 @@ class _Asked:
         self.answered: bool = False
         self.reason: str = "slow"
 
-    def run(self, *patience: float) -> None:
+    def run(self, *timeout: float) -> None:
         try:
-            self.key = self._ask(*patience)
+            self.key = self._ask(*timeout)
             self.reason = _ERASED
             self.answered = True
         except KeyStoreError as error:

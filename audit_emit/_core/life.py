@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from audit_emit._core import ending
-from audit_emit._core.beginning import TOLD
+from audit_emit._core.beginning import ANNOUNCED
 from audit_emit._runtime.forks import on_fork
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def begin(emitter: Emitter) -> None:
 
 def _before_fork() -> None:
     if _emitters:
-        TOLD.share()
+        ANNOUNCED.share()
 
 
 def _after_fork() -> None:
-    TOLD.inherit()
+    ANNOUNCED.inherit()
     for emitter in list(_emitters):
         emitter.after_fork()
 

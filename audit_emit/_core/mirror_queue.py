@@ -92,15 +92,15 @@ class MirrorQueue:
             self._lose(line, mirror.fault)
         return False
 
-    def show_waiting(self, deadline: float = 0.0, *, patience: float = 0.0) -> bool:
+    def show_waiting(self, deadline: float = 0.0, *, timeout: float = 0.0) -> bool:
         """Show what waits as far as there is time; whether every line was shown.
 
         Args:
             deadline: nothing is shown after it (``time.monotonic()``); 0 for none.
-            patience: seconds to wait for a reader that is slow, for all of it together.
+            timeout: seconds to wait for a reader that is slow, for all of it together.
         """
         shown = True
-        until = time.monotonic() + patience if patience else 0.0
+        until = time.monotonic() + timeout if timeout else 0.0
         while self.waiting and in_time(deadline):
             taken: list[bytes] = []
             try:

@@ -244,19 +244,19 @@ class Outbox:
     def waits(self, deadline: float) -> bool:
         """Drain what came before; whether something of it still waits, and this one must too."""
         if self.backlog.waiting:
-            self.drain(patience=waiting.PATIENCE_SECONDS, deadline=deadline)
+            self.drain(timeout=waiting.DRAIN_SECONDS, deadline=deadline)
         return bool(self.backlog.waiting)
 
-    def drain(self, *, at_end: bool = False, patience: float = 0.0, deadline: float = 0.0) -> None:
+    def drain(self, *, at_end: bool = False, timeout: float = 0.0, deadline: float = 0.0) -> None:
         """Append what waits, oldest first, and declare what was lost.
 
         Args:
             at_end: declare lost lines now, however recent the last declaration is.
-            patience: seconds to wait for a thread that is at it.
+            timeout: seconds to wait for a thread that is at it.
             deadline: nothing is begun after it (``time.monotonic()``); 0 for none.
         """
-        if not (self.is_slow and self.worker.hurry(patience)):
-            draining.drain(self, at_end=at_end, patience=patience, deadline=deadline)
+        if not (self.is_slow and self.worker.hurry(timeout)):
+            draining.drain(self, at_end=at_end, timeout=timeout, deadline=deadline)
 
     def go_on(self) -> None:
         """Let a thread go on trying; not at the very end of a process."""

@@ -14,12 +14,12 @@ from audit_emit.errors import AuditError, SinkError
 if TYPE_CHECKING:
     from audit_emit._core.outbox import Outbox
 
-__all__ = ["PATIENCE_SECONDS", "UNCERTAIN", "keep", "put", "refused", "show_now", "show_unchained"]
+__all__ = ["DRAIN_SECONDS", "UNCERTAIN", "keep", "put", "refused", "show_now", "show_unchained"]
 
 UNCERTAIN = "MemoryError"
 """The reason when there was no memory to tell whether a record was written."""
 
-PATIENCE_SECONDS = 0.005
+DRAIN_SECONDS = 0.005
 """What an event costs while others drain: without it, busy threads fill the backlog faster than
 it can be written, and a pause of the store once is a loss for ever."""
 
@@ -79,7 +79,7 @@ def show_now(outbox: Outbox, draft: Draft) -> None:
     line = f"{draft.prefix}}}\n".encode()
     if mirrored.waiting and not outbox.is_slow:
         mirrored.waiting.append(line)
-        shown = mirrored.show_waiting(monotonic() + PATIENCE_SECONDS)
+        shown = mirrored.show_waiting(monotonic() + DRAIN_SECONDS)
     else:
         shown = mirrored.show(line)
     if not shown:
@@ -116,5 +116,5 @@ def keep(outbox: Outbox, draft: Draft, reason: str, instead: deque[Any] | None =
     outbox.go_on()
     if outbox.ends:
         # Nobody comes after this to try again.
-        outbox.drain(at_end=True, patience=PATIENCE_SECONDS)
+        outbox.drain(at_end=True, timeout=DRAIN_SECONDS)
         ending.give_up(outbox)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from msgspec.json import Encoder
 
-from audit_emit._fields.held import fill
 from audit_emit._fields.plain_copy import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -24,6 +23,7 @@ from audit_emit._fields.plain_copy import (
 )
 from audit_emit._fields.subject import Subject
 from audit_emit._fields.verdicts import HARMLESS, Known, Look
+from audit_emit._fields.withheld import fill
 from audit_emit._redaction import table
 from audit_emit._redaction.redactor import Redactor
 

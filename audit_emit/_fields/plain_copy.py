@@ -8,10 +8,10 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import Encoder
 
-from audit_emit._fields.held import hold, is_nowhere_else
 from audit_emit._fields.pieces import MAX_STRING
 from audit_emit._fields.text import json_size, plain_size
 from audit_emit._fields.verdicts import BESIDE, HARMLESS, SECRET, Look, Shape
+from audit_emit._fields.withheld import hold, is_nowhere_else
 from audit_emit._format import encode
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.lazy import Pattern

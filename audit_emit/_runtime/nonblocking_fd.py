@@ -4,6 +4,12 @@
 writer share. If it were set here, their writes would begin to fail. So it is never set. Instead
 each single write is made non-blocking with ``pwritev(…, RWF_NOWAIT)`` (Linux 4.14 and later, for
 pipes and sockets). A write of up to ``PIPE_BUF`` bytes to a pipe succeeds as a whole or not at all.
+
+Lines are written to a duplicate. It refers to the original file even after the application has
+closed the descriptor or its number was reused, so no line can get into another file. When the
+descriptor refers to another file, lines go there if it has replaced the original on purpose
+(``standard_streams.is_replacement``). Otherwise writing stops, and starts again if the original
+file comes back.
 """
 
 from __future__ import annotations
@@ -64,14 +70,21 @@ class Direct(NamedTuple):
     duplicate: int
 
 
+def _whole(prefix: bytes, line: bytes, most: int, shorten: Callable[[bytes, int], bytes]) -> bytes:
+    """A line with its prefix, shortened if it is too long."""
+    room = most - len(prefix)
+    return prefix + (line if len(line) <= room else shorten(line, room))
+
+
+def _direct(numbers: tuple[int, ...], prefix: bytes, owned: Owned, most: int) -> Direct:
+    number, flags, *identity = numbers
+    longest = min(most, 1 << 62)
+    packed = NUMBERS.pack(number, owned, longest, flags, RECHECK_NS, *identity)
+    return Direct(packed, prefix, owned)
+
+
 class Descriptor:
     """A private duplicate of an inherited descriptor, and the identity of its file.
-
-    The duplicate refers to the original file even after the application has closed the descriptor
-    or its number was reused, so no line can get into another file. When the descriptor refers to
-    another file, lines go there if it has replaced the original on purpose
-    (``standard_streams.is_replacement``). Otherwise writing stops, and starts again if the original
-    file comes back.
 
     Args:
         number: 1 or 2.
@@ -105,8 +118,6 @@ class Descriptor:
         self.direct: Direct | None = None
         """How it can be written to by others than this; ``None`` where that needs care."""
         self._nowait = False
-        self._null = False
-        """Whether it is the null device, to which a plain write never blocks."""
         self._asks = False
         """Whether to ask for room before each write, because the write itself could block."""
         self._slow = threading.Lock()
@@ -141,18 +152,15 @@ class Descriptor:
             return False
         self.kind = kind_of(dup, found.st_mode)
         self._nowait = bool(NOWAIT) and self.kind in {"pipe", "socket"}
-        self._null = is_null(found)
         # A pipe may accept only a part of a longer line, so one thread at a time writes those.
         self._asks = self.kind in _CAN_BLOCK and (not self._nowait or self._max_bytes > PIPE_BUF)
         self.fault = None
         # This must be the last step: from here on other threads write to it.
         self._dup = owned = Owned.of(dup)
-        whole = self._null or (self.kind == "pipe" and self._nowait and not self._asks)
+        whole = is_null(found) or (self.kind == "pipe" and self._nowait and not self._asks)
         if whole and not self._unfinished:
-            flags = NOWAIT if self._nowait else 0
-            longest = min(self._max_bytes, 1 << 62)
-            numbers = (self.number, owned, longest, flags, RECHECK_NS, *self._identity)
-            self.direct = Direct(NUMBERS.pack(*numbers), self._prefix, owned)
+            numbers = (self.number, NOWAIT if self._nowait else 0, *self._identity)
+            self.direct = _direct(numbers, self._prefix, owned, self._max_bytes)
         return True
 
     def write(self, line: bytes) -> bool:
@@ -167,7 +175,7 @@ class Descriptor:
         """
         data = self._prefix + line
         if len(data) > self._max_bytes:
-            data = self._shortened(line)
+            data = self._prefix + self._shorten(line, self._max_bytes - len(self._prefix))
         now = time_ns()
         if not 0 <= now - self.checked <= RECHECK_NS and not self._is_ours(now):
             return False
@@ -315,36 +323,31 @@ class Descriptor:
             # The application has closed all descriptors, and our number may be another file now.
             self.direct = None
             self._dup = -1
-            if monotonic_ns() < self._again:
-                return False
-            if not self._open():
+            if monotonic_ns() < self._again or not self._open():
                 return False
         self.checked = now
         return True
 
     def _follow(self, current: Identity | None) -> bool:
         """Continue with the file that the descriptor refers to now, if it is standard output."""
-        try:
-            found = os.fstat(self.number)
-            if current is None or (
-                current != self._given and not is_replacement(self.number, found)
-            ):
-                return False
-        except OSError as error:
-            let_through(error)
+        if current is None or not (current == self._given or _is_replaced(self.number)):
             return False
         self.close()
         self._identity = current
         self._again = 0
         if self._unfinished:
             # The rest of a line makes no sense in another file: write the line again as a whole.
-            self._unfinished = self._shortened(self.last)
+            self._unfinished = _whole(self._prefix, self.last, self._max_bytes, self._shorten)
         return True
 
-    def _shortened(self, line: bytes) -> bytes:
-        """A line with its prefix, shortened if it is too long."""
-        room = self._max_bytes - len(self._prefix)
-        return self._prefix + (line if len(line) <= room else self._shorten(line, room))
+
+def _is_replaced(number: int) -> bool:
+    """Whether the application has put another file there on purpose."""
+    try:
+        return is_replacement(number, os.fstat(number))
+    except OSError as error:
+        let_through(error)
+        return False
 
 
 def close_quietly(number: int) -> bool:

@@ -69,19 +69,19 @@ class LockedFile:
         self._identity: tuple[int, int] | None = None
 
     @contextmanager
-    def held(self, *, make: bool = False, patience: float = LOCK_SECONDS) -> Iterator[bool]:
+    def held(self, *, make: bool = False, timeout: float = LOCK_SECONDS) -> Iterator[bool]:
         """Hold both locks; gives whether there is a file.
 
         Args:
             make: the file, with mode 0600, where it is missing.
-            patience: seconds to wait for both locks together.
+            timeout: seconds to wait for both locks together.
 
         Raises:
             KeyStoreError: another one holds it for too long; or the file cannot be used.
         """
-        latest = time.monotonic() + patience
+        latest = time.monotonic() + timeout
         mutex = self._mutex
-        if not mutex.acquire(timeout=patience):
+        if not mutex.acquire(timeout=timeout):
             raise KeyStoreError("busy", f"another thread uses {self.path}")
         try:
             with unusable(self.path):

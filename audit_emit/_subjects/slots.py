@@ -111,9 +111,9 @@ class SlotFile:
         self._seen = now_there
         return True
 
-    def obtain(self, subject: str, patience: float = LOCK_SECONDS) -> bytes | None:
+    def obtain(self, subject: str, timeout: float = LOCK_SECONDS) -> bytes | None:
         """See ``KeyStore``."""
-        with self._held(make=True, patience=patience):
+        with self._held(make=True, timeout=timeout):
             found = self._of(subject)
             if found is not None:
                 return found.key if found.state == LIVE else None
@@ -198,15 +198,15 @@ class SlotFile:
     # -- the slots ----------------------------------------------------------------------------
 
     @contextmanager
-    def _held(self, *, make: bool = False, patience: float = LOCK_SECONDS) -> Iterator[bool]:
+    def _held(self, *, make: bool = False, timeout: float = LOCK_SECONDS) -> Iterator[bool]:
         """The file, locked, and what others have added to it read; whether there is one."""
         if self._master is None:
             _needs_no_service(self._file.path)
         elif make or os.path.lexists(self._file.path):
             # Before the lock: a service may take longer than others would wait for that.
-            ask = patience >= LOCK_SECONDS  # an event itself waits: no service answers so soon
+            ask = timeout >= LOCK_SECONDS  # an event itself waits: no service answers so soon
             self._master.load(make=_is_new(self._file.path), ask=ask)
-        with self._file.held(make=make, patience=patience) as there:
+        with self._file.held(make=make, timeout=timeout) as there:
             yield there and self._learn(make=make)
 
     def _learn(self, *, make: bool) -> bool:

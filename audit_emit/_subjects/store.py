@@ -77,12 +77,12 @@ class KeyStore(Protocol):
         """Whether a key was destroyed since this was last asked, by whatever process."""
         ...
 
-    def obtain(self, subject: str, patience: float = ...) -> bytes | None:
+    def obtain(self, subject: str, timeout: float = ...) -> bytes | None:
         """The key of a person, made and durable; ``None`` when the person was erased.
 
         Args:
             subject: the id of the person.
-            patience: seconds to wait for others that use the store.
+            timeout: seconds to wait for others that use the store.
         """
         ...
 

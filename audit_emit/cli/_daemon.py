@@ -1,4 +1,4 @@
-"""Commands that go on until they are told to end: signals, pauses, patience with a server."""
+"""Commands that go on until they are told to end: signals, pauses, waiting for a server."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def named(logs: Sequence[str]) -> list[str]:
     return found
 
 
-def together(logs: Sequence[str]) -> list[tuple[str, ...]]:
+def grouped(logs: Sequence[str]) -> list[tuple[str, ...]]:
     """The logs that were named, each with the archives that were named beside it."""
     archives = [log for log in logs if is_archive(log)]
     others = [log for log in logs if not is_archive(log)]

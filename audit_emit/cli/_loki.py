@@ -63,7 +63,7 @@ def whole_logs(logs: Sequence[str]) -> list[Layout]:
 
 @contextmanager
 def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
-    """A client, with credentials and patience from the environment.
+    """A client, with credentials and a time limit from the environment.
 
     What goes wrong with Loki is said on standard error, and is the end of the command.
 

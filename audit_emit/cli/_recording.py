@@ -14,7 +14,7 @@ import click
 from audit_emit import Emitter
 from audit_emit._facade.archive import Record
 from audit_emit._facade.settings import Address, is_address, is_archive
-from audit_emit.cli._logs import NoLog, name_of, together
+from audit_emit.cli._logs import NoLog, grouped, name_of
 from audit_emit.cli._signer import active, durable, emitter_of
 from audit_emit.errors import DatabaseError, SinkError
 
@@ -63,7 +63,7 @@ def recordings(logs: Sequence[str], actor: str) -> Iterator[list[Recording]]:
     by = (actor, "admin")
     with ExitStack() as stack:
         found = []
-        for log, *archives in together(logs):
+        for log, *archives in grouped(logs):
             if is_archive(log):
                 raise click.UsageError("an archive takes no record; name the LOG that it is of")
             if is_address(log):

@@ -153,17 +153,17 @@ class Service:
         path: str,
         user: str | None = None,
         body: bytes | None = None,
-        patience: float = PATIENCE,
+        timeout: float = PATIENCE,
     ) -> Answer:
         """Send one request over HTTP.
 
         Raises:
-            DemoFailed: no answer came within ``patience`` seconds.
+            DemoFailed: no answer came within ``timeout`` seconds.
         """
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if user is not None:
             headers["Authorization"] = f"Bearer {self.tokens.get(user, user)}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=patience)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()

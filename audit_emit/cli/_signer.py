@@ -30,7 +30,7 @@ EXITS = {
 """What the reasons of a ``CheckpointError`` are to a command; any other one is a finding."""
 
 
-class Beside(Emitter):
+class MaintenanceEmitter(Emitter):
     """An emitter that only tells of checkpoints: its start is no event of the service."""
 
     announces = False
@@ -46,7 +46,7 @@ class Log(NamedTuple):
     """One log that is to be signed."""
 
     layout: Layout
-    emitter: Beside
+    emitter: MaintenanceEmitter
     ring: KeyRing
     signer: Checkpointer
     state: str
@@ -171,7 +171,7 @@ def opened(
 
 
 def _signer(
-    layout: Layout, ring: KeyRing, emitter: Beside, state: str, *, first: bool = False
+    layout: Layout, ring: KeyRing, emitter: MaintenanceEmitter, state: str, *, first: bool = False
 ) -> Checkpointer:
     return Checkpointer(
         layout.active,
@@ -185,7 +185,7 @@ def _signer(
 
 def emitter_of(
     file: Path, origin: str | None, *, stdout: bool, durability: str | None = None
-) -> Beside:
+) -> MaintenanceEmitter:
     """An emitter whose records look like those of the service that writes the log."""
     given: dict[str, Any] = {"jsonl": str(file), "checkpoint": False, "origin": origin}
     if durability is not None:
@@ -196,10 +196,10 @@ def emitter_of(
     if service is not None:
         given["service"] = service
     found: Settings = settings(given)
-    return Beside(msgspec.structs.replace(found, signing_key=None))
+    return MaintenanceEmitter(msgspec.structs.replace(found, signing_key=None))
 
 
-def durable(file: Path) -> Beside:
+def durable(file: Path) -> MaintenanceEmitter:
     """An emitter whose records are on the disk before it goes on: more is done because of them."""
     return emitter_of(file, None, stdout=False, durability="always")
 

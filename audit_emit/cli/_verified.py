@@ -12,7 +12,7 @@ from audit_emit._facade.verdicts import Options, verify_paths
 from audit_emit.cli import _marks
 from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._keys import key_option
-from audit_emit.cli._logs import together
+from audit_emit.cli._logs import grouped
 from audit_emit.cli._marks import DOES_NOT_VERIFY, NOT_ANCHORED
 from audit_emit.errors import UnsupportedError
 from audit_emit.log import KeyRing, Kind, Report
@@ -58,7 +58,7 @@ def judged(
     try:
         with on_terminal("verifying") as bar:
             options = Options(ring=ring, progress=bar)
-            found = [one for log in together(logs) for one in verify_paths(log, options)]
+            found = [one for log in grouped(logs) for one in verify_paths(log, options)]
     except UnsupportedError as error:
         raise click.UsageError(str(error)) from None
     each = [marks(one.report) for one in found]

@@ -18,7 +18,7 @@ from audit_emit._facade.text import visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import logs_argument, named, one_of, together
+from audit_emit.cli._logs import grouped, logs_argument, named, one_of
 from audit_emit.cli._sign_in import sign_in_options
 from audit_emit.cli._standing import CONSOLE
 from audit_emit.errors import ConfigError
@@ -159,8 +159,8 @@ def _shown(logs: tuple[str, ...], keys: tuple[str, ...]) -> tuple[str, str]:
         UsageError: several were named.
         OSError, AuditEmitError: it cannot be read, which is said now, and not on each page.
     """
-    ((log, *archives),) = together([one_of(logs)]) if len(logs) < 2 else together(logs)[:1]
-    if len(together(logs)) > 1 or len(archives) > 1:
+    ((log, *archives),) = grouped([one_of(logs)]) if len(logs) < 2 else grouped(logs)[:1]
+    if len(grouped(logs)) > 1 or len(archives) > 1:
         raise click.UsageError("this is about one LOG, and one s3://… beside it")
     found, archive = named([log])[0], archives[0] if archives else ""
     open_log(found, keys=keys, archive=archive).head()

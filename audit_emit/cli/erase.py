@@ -33,7 +33,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import logs_argument, name_of, named, together
+from audit_emit.cli._logs import grouped, logs_argument, name_of, named
 from audit_emit.cli._output import formats
 from audit_emit.cli._recording import Recording, operator, recordings
 from audit_emit.cli._subject_keys import needed_store, subject_keys_option
@@ -258,7 +258,7 @@ def _show_remains(
 ) -> Exit:
     found = store.find(subject)
     said = []
-    for where in together(logs):
+    for where in grouped(logs):
         for reader in open_readers(where):
             with on_terminal("looking for remains") as bar, reader:
                 name = name_of(reader.name) if is_address(where[0]) else where[0]

@@ -40,7 +40,7 @@ from audit_emit.cli._command import command as a_command
 from audit_emit.cli._daemon import go_on, until_told
 from audit_emit.cli._declarations import declarations
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import configured, logs_argument, name_of, named, not_there, together
+from audit_emit.cli._logs import configured, grouped, logs_argument, name_of, named, not_there
 from audit_emit.cli._output import resumable, resumed_file
 from audit_emit.cli._reveal import record_reveal, reveal_option
 from audit_emit.cli._subject_keys import sight
@@ -158,7 +158,7 @@ def _one_of(paths: Sequence[str], question: Question, *, follow: bool) -> tuple[
     """
     if follow and question.until is not None:
         raise click.UsageError("--follow goes on until it is told to end; leave --until out")
-    found = together(paths)
+    found = grouped(paths)
     if len(found) > 1 or "-" in paths:
         raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
     if follow and any(map(is_archive, paths)):

@@ -15,7 +15,7 @@ from audit_emit._facade.records import Claim, body_of, leaf_hash, parse_receipt
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._logs import logs_argument, named, together
+from audit_emit.cli._logs import grouped, logs_argument, named
 from audit_emit.cli._output import kept
 from audit_emit.errors import CheckpointError, ConfigError
 from audit_emit.log import AuditLog, Evidence, KeyRing, open_log
@@ -89,7 +89,7 @@ def command(
     claim = parse_receipt(which)
     if not (claim or _is_seq(which) or _ID.fullmatch(which)):
         raise click.UsageError("name the record by its SEQ, its ID or its RECEIPT, before the LOG")
-    if _is_seq(which) and len(together(logs)) > 1:
+    if _is_seq(which) and len(grouped(logs)) > 1:
         raise click.UsageError("every log has a record of that number; name one LOG, or the ID")
     try:
         where, seq = _received(claim, logs) if claim else _found(which, named(logs))
@@ -113,7 +113,7 @@ def command(
 
 def _continued(logs: Sequence[str], old: int, new: int | None) -> Exit:
     """Write the proof that a checkpoint continues an older one."""
-    where, *others = together(named(logs))
+    where, *others = grouped(named(logs))
     if others:
         raise click.UsageError("this is about one LOG at a time")
     log = _opened(where)
@@ -154,7 +154,7 @@ def _found(which: str, logs: Sequence[str]) -> tuple[Sequence[str], int]:
     Raises:
         LookupError: there is none.
     """
-    places = together(logs)
+    places = grouped(logs)
     if _is_seq(which):
         return places[0], int(which)
     for where in places:
@@ -170,7 +170,7 @@ def _received(claim: Claim, logs: Sequence[str]) -> tuple[Sequence[str], int]:
         CheckpointError: the log has another record there, or none.
         LookupError: no log has this chain, or the record was removed.
     """
-    for where in together(named(logs)):
+    for where in grouped(named(logs)):
         with open_reader(*where) as reader:
             first, last = reader.bounds()
             if last is None or last.chain != claim.chain:

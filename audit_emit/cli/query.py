@@ -22,7 +22,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import logs_argument, name_of, named, not_there, together
+from audit_emit.cli._logs import grouped, logs_argument, name_of, named, not_there
 from audit_emit.cli._loki import connected, loki_options
 from audit_emit.cli._output import formats
 from audit_emit.cli._reveal import record_reveal, reveal_option
@@ -176,7 +176,7 @@ def _source(
     source = Source(loki, tenant, ()) if loki and not logs else Source("", None, named(logs))
     if verified and source.loki:
         raise click.UsageError("--verified needs the log (see: audit-emit reconcile)")
-    if before is not None and (source.loki or len(together(source.logs)) > 1):
+    if before is not None and (source.loki or len(grouped(source.logs)) > 1):
         raise click.UsageError("--before is of one LOG: a seq is of one chain")
     return source
 
@@ -195,7 +195,7 @@ def _total(question: Question, source: Source, form: str) -> Exit:
     if source.loki:
         raise click.UsageError("--total is of a LOG; Loki counts with: count_over_time(…)")
     with _searching() as bar:
-        found = sum(count_log(question, log, bar) for log in together(source.logs))
+        found = sum(count_log(question, log, bar) for log in grouped(source.logs))
     click.echo(f'{{"total":{found}}}' if form in ("json", "jsonl") else f"{found}")
     return Exit.OK if found else Exit.NOTHING
 
@@ -217,7 +217,7 @@ def _asked(question: Question, source: Source, limit: int | None, ring: KeyRing 
         with connected(source.loki, source.tenant) as client:
             return ask_loki(question, client, time.time_ns(), limit)
     with _searching() as bar:
-        answers = [ask_log(question, log, limit, bar, ring) for log in together(source.logs)]
+        answers = [ask_log(question, log, limit, bar, ring) for log in grouped(source.logs)]
     return answers[0] if len(answers) == 1 else _together(answers, limit)
 
 

@@ -28,7 +28,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import logs_argument, name_of, named, not_there, together
+from audit_emit.cli._logs import grouped, logs_argument, name_of, named, not_there
 from audit_emit.cli._output import formats
 from audit_emit.cli._streams import decided
 from audit_emit.cli._times import EXAMPLES, time_option
@@ -131,7 +131,7 @@ def _one(logs: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: several were.
     """
-    found = together(named(logs))
+    found = grouped(named(logs))
     if len(found) > 1:
         raise click.UsageError("a report is about one LOG, and perhaps its archive (s3://…)")
     return found[0]

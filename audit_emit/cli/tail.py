@@ -21,7 +21,7 @@ from audit_emit.cli._answers import columns_of, columns_option, for_programs
 from audit_emit.cli._asked import asked, when
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit, worst
-from audit_emit.cli._logs import configured, logs_argument, name_of, named, together
+from audit_emit.cli._logs import configured, grouped, logs_argument, name_of, named
 from audit_emit.cli._output import formats, out_file
 from audit_emit.cli._records import SHOWN, Record, parse, shown, shown_malformed
 from audit_emit.cli._sources import Source, source
@@ -179,7 +179,7 @@ def command(
         count = DEFAULT_COUNT
     found = (list(logs) or [configured()]) if follow else named(logs)
     mark, tampered, ring = judged(found, keys, verified=verified)
-    groups = together(found)
+    groups = grouped(found)
     found = [log for log, *_ in groups]
     several, for_people = len(found) > 1, form == "text"
     views = [View(question, mark, with_service=several, for_people=for_people) for _ in found]

@@ -18,7 +18,7 @@ from audit_emit.cli._command import complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._http import address_options, served
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import logs_argument, one_of, together
+from audit_emit.cli._logs import grouped, logs_argument, one_of
 from audit_emit.cli._output import formats
 from audit_emit.errors import CheckpointError, ConfigError
 from audit_emit.log import KeyRing
@@ -121,7 +121,7 @@ def serve(
 
 
 def _one(logs: tuple[str, ...]) -> tuple[str, ...]:
-    found = together(logs)
+    found = grouped(logs)
     if len(found) > 1:
         raise click.UsageError("this is about one LOG at a time")
     return found[0] if found else (one_of(logs),)

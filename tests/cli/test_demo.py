@@ -185,7 +185,7 @@ def test_a_service_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> Non
     (apps / "fastapi_app.py").write_text("import time\ntime.sleep(600)")
     (tmp_path / "run").mkdir()
     with Service("fastapi", tmp_path / "run", apps) as service, pytest.raises(DemoFailed):
-        service.ask("GET", "/health", patience=0.5)
+        service.ask("GET", "/health", timeout=0.5)
 
 
 def test_an_interrupt_while_it_waits_is_nothing_else(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from audit_emit._core import keyring
 from audit_emit._subjects.locked_file import LockedFile
 from audit_emit._subjects.slots import SlotFile
 from audit_emit.cli import main
-from audit_emit.cli._signer import Beside
+from audit_emit.cli._signer import MaintenanceEmitter
 from audit_emit.errors import SinkError
 
 MAIL = "someone@example.com"
@@ -268,7 +268,7 @@ def test_a_log_that_takes_no_record_is_told_later(
         raise SinkError("ENOSPC")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Beside, "record_own", full)
+        patched.setattr(MaintenanceEmitter, "record_own", full)
         done = run("u-17", written.parent)
     assert done.exit_code == 4
     assert "run it again" in done.output
@@ -347,8 +347,8 @@ def _die_at(step: int) -> None:
 
     for method in ("put", "sync"):
         setattr(LockedFile, method, counted(getattr(LockedFile, method)))
-    record = Beside.record_own
-    Beside.record_own = counted(counted(record, after=True))  # type: ignore[method-assign]
+    record = MaintenanceEmitter.record_own
+    MaintenanceEmitter.record_own = counted(counted(record, after=True))  # type: ignore[method-assign]
 
 
 def test_two_at_once_are_one_erasure(written: Path, keys: Path) -> None:

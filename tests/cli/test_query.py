@@ -32,7 +32,7 @@ from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.labels import placement_of
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
-from audit_emit.cli._signer import Beside
+from audit_emit.cli._signer import MaintenanceEmitter
 from audit_emit.errors import SinkError
 
 __all__ = ["sealed_log"]
@@ -736,5 +736,5 @@ def test_where_no_record_can_be_written_nothing_is_revealed(
     def full(*_: Any, **__: Any) -> None:
         raise SinkError("ENOSPC")
 
-    monkeypatch.setattr(Beside, "record_own", full)
+    monkeypatch.setattr(MaintenanceEmitter, "record_own", full)
     assert "someone" not in sealed_log.run("query", "--reveal", "--json")

@@ -11,7 +11,7 @@ import pytest
 from support.plain_log_reader import chain_ok
 from support.waiting import PATIENCE
 
-from audit_emit._core.announced import Told
+from audit_emit._core.announced import SharedDigests
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -80,7 +80,7 @@ def test_a_new_chain_begins_with_it(tmp_path: Path) -> None:
 
 
 def test_the_process_that_forks_speaks_for_itself() -> None:
-    told = Told()
+    told = SharedDigests()
     told.add(b"x" * 32)
     assert b"x" * 32 not in told
     told.inherit()
@@ -89,7 +89,7 @@ def test_the_process_that_forks_speaks_for_itself() -> None:
 
 
 def test_what_a_child_adds_its_siblings_find() -> None:
-    told = Told()
+    told = SharedDigests()
     told.share()
     for digest in (b"a" * 32, b"b" * 32):
         if (pid := os.fork()) == 0:
@@ -102,7 +102,7 @@ def test_what_a_child_adds_its_siblings_find() -> None:
 
 
 def test_what_finds_no_room_is_said_again() -> None:
-    told = Told()
+    told = SharedDigests()
     told.share()
     digests = [number.to_bytes(2, "big") * 8 for number in range(1, 301)]
     if (pid := os.fork()) == 0:

@@ -1029,7 +1029,7 @@ def test_a_call_in_the_middle_of_a_drain_waits_for_nobody(
     emitter.outbox.backlog.add(emitter.clock.draft(*emitter.builder.own("a.b", {})).prefix)
     emitter.outbox.pending = True
     monkeypatch.setattr(emitter.store, "append", interrupted)
-    monkeypatch.setattr(kept_events, "PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr(kept_events, "DRAIN_SECONDS", 30.0)
     emitter.emit(None, "c.d")
     monkeypatch.undo()
     assert emitter.flush(PATIENCE)

@@ -14,12 +14,12 @@ from audit_emit._stores.jsonl.whole_lines import write
 if TYPE_CHECKING:
     from audit_emit._stores.jsonl.segment import Segment
 
-__all__ = ["owed", "pay", "together"]
+__all__ = ["close_and_declare", "owed", "pay"]
 
 
 def pay(segment: Segment) -> None:
     """Declare what a process has lost that has ended, and could not say so."""
-    together(segment, owed(segment), b"")
+    close_and_declare(segment, owed(segment), b"")
     segment.lock.forgive()
 
 
@@ -29,7 +29,7 @@ def owed(segment: Segment) -> list[notes.Note]:
     return [("audit.gap", fields) for fields in left]
 
 
-def together(segment: Segment, told: list[notes.Note], before: bytes) -> None:
+def close_and_declare(segment: Segment, told: list[notes.Note], before: bytes) -> None:
     """Close what was left without an end, and say so, in one write: nothing comes between."""
     own = [segment.lent.own(event_type, fields) for event_type, fields in told]
     records, head, ns = notes.chained(own, segment.last(), segment.last_ns)

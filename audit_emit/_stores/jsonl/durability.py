@@ -19,7 +19,7 @@ from audit_emit._stores.jsonl.group_commit import MOST, MOST_BYTES, WAKE, GroupC
 from audit_emit._stores.jsonl.retired import fdatasync
 from audit_emit._stores.jsonl.rotation import rotate
 from audit_emit._stores.jsonl.segment import Segment
-from audit_emit._stores.jsonl.unsynced import Doubt
+from audit_emit._stores.jsonl.unsynced import Unsynced
 from audit_emit.errors import SinkError
 
 __all__ = ["Durability"]
@@ -54,7 +54,7 @@ class Durability:
         """Lines that wait for a sync of the group, and their bytes."""
         self.size: int = 0
         self.calls_again = False
-        self._doubt = Doubt()
+        self._unsynced = Unsynced()
         self._section: CriticalSection | None = None
 
     def serve(self, section: CriticalSection) -> None:
@@ -106,7 +106,7 @@ class Durability:
             return self.group.sync(seconds) and self.fault is None
         if section.segment.descriptor >= 0 and self._how == "os":
             section.held(lambda _: self._sync_now([]))
-        elif self._doubt.lines:
+        elif self._unsynced.lines:
             fault = self.fault or "fsync-failed"
             section.held(lambda segment: self._distrust([], fault, segment))
         return self.fault is None
@@ -151,7 +151,7 @@ class Durability:
         section = self._section
         assert section is not None  # noqa: S101 - for the type checker
         try:
-            if self._doubt.lines:
+            if self._unsynced.lines:
                 raise OSError(errno.EIO, "what failed to sync once is not trusted again")
             fdatasync(section.segment.descriptor)
             self.fault = None
@@ -178,19 +178,19 @@ class Durability:
 
     def _worked(self) -> None:
         self.fault = None
-        self._doubt = Doubt()
+        self._unsynced = Unsynced()
 
     def _failed(self, lines: list[bytes], forgotten: int) -> bool:
         """A group sync failed, or was not trusted; whether all is written once more."""
         self.fault = self.fault or "fsync-failed"
-        doubt, group, section = self._doubt, self.group, self._section
-        doubt.add(lines, forgotten)
+        unsynced, group, section = self._unsynced, self.group, self._section
+        unsynced.add(lines, forgotten)
         again = False
-        if doubt.is_due() and section is not None:
+        if unsynced.is_due() and section is not None:
             with quietly(SinkError):
-                section.held(lambda segment: self._write_again(segment, list(doubt.lines)))
+                section.held(lambda segment: self._write_again(segment, list(unsynced.lines)))
                 # They wait for a sync of the new segment now, which has not failed yet.
-                doubt.forget()
+                unsynced.forget()
                 again = True
         if group is not None:
             group.suspect = not again
@@ -199,22 +199,22 @@ class Durability:
     def _distrust(self, lines: list[bytes], fault: str, segment: Segment) -> None:
         """Write records that may not survive into a new segment; keep them until that is synced."""
         self.fault = fault
-        self._doubt.add(lines)
-        if self._doubt.is_due():
+        self._unsynced.add(lines)
+        if self._unsynced.is_due():
             with quietly(OSError):
-                self._write_again(segment, list(self._doubt.lines))
+                self._write_again(segment, list(self._unsynced.lines))
                 fdatasync(segment.descriptor)
                 self._worked()
 
     def _write_again(self, segment: Segment, lines: list[bytes]) -> None:
-        """Write records in doubt anew, with their time and id, into a segment that can be trusted.
+        """Write records again, with their time and id, into a segment that can be trusted.
 
         Raises:
             OSError: there is none to be had.
         """
         if not rotate(segment):
             raise OSError("no new segment after a failed sync")
-        gap = self_records.rewritten(lines, self._doubt.unsynced)
+        gap = self_records.rewritten(lines, self._unsynced.forgotten)
         written = [segment.declare("audit.gap", gap).line]
         for line in lines:
             prefix = unchained_prefix(line.decode())

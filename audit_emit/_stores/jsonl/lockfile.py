@@ -36,7 +36,7 @@ def _exclude_nobody(descriptor: int, _operation: int, /) -> None:
 flock: Callable[[int, int], None] = fcntl.flock if SUPPORTED else _exclude_nobody
 
 SIZE = 512
-"""Bytes of the lock file that say where the log goes on (``whereabouts``)."""
+"""Bytes of the lock file that say where the log goes on (``LastSegment``)."""
 
 __all__ = ["LOCK", "SIZE", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
 

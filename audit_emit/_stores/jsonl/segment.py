@@ -29,7 +29,7 @@ from audit_emit._stores.jsonl import directory as segments
 from audit_emit._stores.jsonl import takeover
 from audit_emit._stores.jsonl.lockfile import LockFile
 from audit_emit._stores.jsonl.rotation import may_rotate, rotate
-from audit_emit._stores.jsonl.segment_index import Closed, Whereabouts
+from audit_emit._stores.jsonl.segment_index import Closed, LastSegment
 from audit_emit._stores.jsonl.whole_lines import write
 
 
@@ -268,7 +268,7 @@ class Segment:
         """Note in the lock file that this file goes on after the record that is the last now."""
         if self.identity is not None:
             head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
-            self.lock.remember(Whereabouts(head, *self.identity).to_bytes())
+            self.lock.remember(LastSegment(head, *self.identity).to_bytes())
 
     def last(self) -> Head:
         return Head(self.chain, self.seq, self.hash, "")

@@ -25,7 +25,7 @@ _SEARCH_SECONDS = 0.01
 _PACKED = (".gz", ".zst", ".xz", ".bz2")
 
 
-class Whereabouts(NamedTuple):
+class LastSegment(NamedTuple):
     """The file that was begun last.
 
     Attributes:
@@ -45,7 +45,7 @@ class Whereabouts(NamedTuple):
         return text.ljust(SIZE - 1) + b"\n"
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> Whereabouts | None:
+    def from_bytes(cls, content: bytes) -> LastSegment | None:
         """What ``to_bytes`` wrote; ``None`` for anything else."""
         try:
             known = msgspec.json.decode(content, type=_Known)
@@ -186,7 +186,7 @@ def furthest_end(
     last = closed.last_end(deadline)
     if last is not None:
         ends.append(last)
-    known = Whereabouts.from_bytes(remembered)
+    known = LastSegment.from_bytes(remembered)
     if known is not None:
         ends.append((known.head, None))
         found = known.find(layout.directory)

@@ -142,7 +142,7 @@ def _continue_at_end(segment: Segment, previous: str | None, why: str) -> None:
     started = segment.lent.started() if not segment.opened else None
     if started is not None:
         told.append(("audit.started", started))
-    declaring.together(segment, told, b"" if end.closed else b"\n")
+    declaring.close_and_declare(segment, told, b"" if end.closed else b"\n")
     segment.tears.clear()
     segment.opened = True
     if started is not None:

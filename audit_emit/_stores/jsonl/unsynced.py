@@ -10,29 +10,29 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
 
-class Doubt:
+class Unsynced:
     """Lines that are in a file, but may not survive a loss of power.
 
     Attributes:
         lines: those that can be written again, at most ``LIMIT``.
-        unsynced: how many more there were.
+        forgotten: how many more there were.
     """
 
     def __init__(self) -> None:
         self.lines: deque[bytes] = deque(maxlen=LIMIT)
-        self.unsynced: int = 0
+        self.forgotten: int = 0
         self._pause = _FIRST_PAUSE
         self._after = 0.0
 
     def add(self, lines: list[bytes], more: int = 0) -> None:
-        """Doubt these, too, and as many ``more`` that cannot be written again."""
-        self.unsynced += more + max(0, len(self.lines) + len(lines) - LIMIT)
+        """Add lines, and as many ``more`` that cannot be written again."""
+        self.forgotten += more + max(0, len(self.lines) + len(lines) - LIMIT)
         self.lines.extend(lines)
 
     def forget(self) -> None:
-        """Doubt none of them: they were written once more. The pauses go on growing."""
+        """Forget all of them: they were written once more. The pauses go on growing."""
         self.lines.clear()
-        self.unsynced = 0
+        self.forgotten = 0
 
     def is_due(self) -> bool:
         """Whether to write them again now; every attempt makes the next one wait longer.

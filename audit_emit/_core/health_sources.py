@@ -1,4 +1,4 @@
-"""What works beside an emitter in its process, and has a state that ``health`` shows."""
+"""Parts that work in the process of an emitter, and whose state its ``health`` shows."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ if TYPE_CHECKING:
     from audit_emit._core.emitter import Emitter
 
 
-class Beside(Protocol):
-    """See ``report``."""
+class HealthSource(Protocol):
+    """What has a state of its own: an archiver, for one."""
 
     def report(self) -> dict[str, Any]:
         """``state`` (``ok``, ``off``, ``failing`` or another word), and more."""
         ...
 
 
-_archivers: weakref.WeakKeyDictionary[Emitter, Beside] = weakref.WeakKeyDictionary()
+_archivers: weakref.WeakKeyDictionary[Emitter, HealthSource] = weakref.WeakKeyDictionary()
 
 
-def archives(emitter: Emitter, archiver: Beside) -> None:
-    """Have the health of an emitter show an archiver, in place of the one before."""
+def show_archiver(emitter: Emitter, archiver: HealthSource) -> None:
+    """Show an archiver in the health of an emitter, in place of the one before."""
     _archivers[emitter] = archiver
 
 
-def beside(emitter: Emitter) -> Beside | None:
+def shown_archiver(emitter: Emitter) -> HealthSource | None:
     """The archiver that the health of an emitter shows."""
     return _archivers.get(emitter)
 
 
 def archiver_of(emitter: Emitter) -> dict[str, Any]:
     """The report of the archiver of an emitter."""
-    found = beside(emitter)
+    found = shown_archiver(emitter)
     return found.report() if found is not None else {"state": "off"}
