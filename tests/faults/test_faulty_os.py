@@ -131,7 +131,7 @@ def play(scene: Scene, path: Path, durability: Durability, *faults: Fault) -> Fa
         met = dict(shim.calls)
         shim.heal()
         assert emitter.store is not None
-        store_of(emitter).durability._doubt._after = 0.0
+        store_of(emitter).durability._unsynced._after = 0.0
         assert emitter.flush(PATIENCE), troubles(emitter)
         last = emitter.emit(None, "fault.over", {"n": next(numbers)})
         assert last is not None, troubles(emitter)
