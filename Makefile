@@ -21,7 +21,7 @@ console: $(STAMP)
 demo-replicas: $(STAMP)
 	$(BIN)/python integrations/replicas/demo.py
 
-# What starts no process and listens on no port.
+# What starts no process, listens on no port, and takes less than a second of the processor (tests/support/tiers.py).
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -q -n auto --fast
 

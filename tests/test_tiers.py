@@ -11,7 +11,8 @@ import pytest
 from support import tiers
 from support.waiting import PATIENCE
 
-CONFTEST = "from support.tiers import *"
+CONFTEST = "from support import tiers; from support.tiers import *; tiers.SECONDS = -1.0"
+"""Every test is a slow one there."""
 TESTS = """
 import os, socket, subprocess, threading
 import pytest
@@ -31,6 +32,10 @@ def started():
     return 3
 
 def test_computes():
+    assert 1 + 1 == 2
+
+@pytest.mark.thorough
+def test_computes_for_long():
     assert 1 + 1 == 2
 
 def test_runs_a_process():
@@ -70,11 +75,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("project")
     (place / "conftest.py").write_text(CONFTEST)
     (place / "test_it.py").write_text(TESTS)
+    (place / "apps").mkdir()
+    (place / "apps" / "test_app.py").write_text("def test_an_app(): assert True")
     return place
 
 
-def passed(project: Path, *options: str) -> set[str]:
-    """The tests that passed; none failed."""
+def run(project: Path, *options: str) -> str:
+    """What pytest says; no test failed."""
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", *options]
     path = ["-o", f"pythonpath={Path(tiers.__file__).parents[1]}", "--rootdir", str(project)]
     warnings = ["-p", "no:threadexception"]
@@ -86,17 +93,27 @@ def passed(project: Path, *options: str) -> set[str]:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return set(re.findall(r"::test_(\w+) PASSED", done.stdout))
+    return done.stdout
+
+
+def passed(project: Path, *options: str) -> set[str]:
+    """The tests that passed."""
+    return set(re.findall(r"::test_(\w+) PASSED", run(project, *options)))
 
 
 SERVERS = {"asks_a_table", "starts_a_server_itself"}
 
 
-def test_the_quickest_tier_is_what_starts_no_process_and_listens_on_no_port(project: Path) -> None:
+def test_the_quickest_tier_is_what_starts_no_process_and_is_not_marked(project: Path) -> None:
     assert passed(project, "--fast") == {"computes"}
+
+
+def test_what_is_too_slow_for_it_is_named(project: Path) -> None:
+    told = run(project, "--fast", "-k", "computes")
+    assert "to be marked as thorough: test_it.py::test_computes (" in told
 
 
 def test_what_uses_a_server_is_marked(project: Path) -> None:
     assert passed(project, "-m", "server") == SERVERS
-    others = set(re.findall(r"def test_(\w+)", TESTS)) - SERVERS
+    others = {*re.findall(r"def test_(\w+)", TESTS), "an_app"} - SERVERS
     assert passed(project, "-m", "not server") == others

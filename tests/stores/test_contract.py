@@ -81,9 +81,11 @@ class Kind(NamedTuple):
             cannot be seen from outside.
         by_processes: whether several processes are tried; with ``shared`` stores only, and not
             where another kind stands for it.
+        blocked: has the place take nothing from here on, or take records again.
     """
 
     make: Callable[[str], ChainStore]
+    blocked: Callable[[Place, ChainStore, bool], object]
     records: Callable[[str], list[dict[str, Any]]] | None = None
     by_processes: bool = False
 
@@ -92,7 +94,17 @@ def jsonl(durability: str, max_bytes: int = 1 << 30, *, by_processes: bool = Fal
     def make(place: str) -> ChainStore:
         return JsonlStore(f"{place}/audit.jsonl", max_bytes=max_bytes, durability=durability)
 
-    return Kind(make, _of_files, by_processes)
+    return Kind(make, _blocked_directory, _of_files, by_processes)
+
+
+def _blocked_directory(place: Place, _store: ChainStore, now: bool) -> None:
+    directory = Path(str(place))
+    if now:
+        directory.rmdir()
+        directory.touch()
+    else:
+        directory.unlink()
+        directory.mkdir()
 
 
 def _of_files(place: str) -> list[dict[str, Any]]:
@@ -108,7 +120,19 @@ def postgresql(durability: str, chain_by: str = "", *, by_processes: bool = True
             Address(place), service="contract", durability=durability, chain_by=chain_by
         )
 
-    return Kind(make, _of_rows, by_processes)
+    return Kind(make, _blocked_database, _of_rows, by_processes)
+
+
+def _blocked_database(place: Place, _store: ChainStore, now: bool) -> None:
+    assert place.database is not None
+    place.database.run(
+        "CREATE FUNCTION audit_emit.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$; "
+        "CREATE TRIGGER full_disk BEFORE INSERT ON audit_emit.records "
+        "FOR EACH ROW EXECUTE FUNCTION audit_emit.full()"
+        if now
+        else "DROP TRIGGER full_disk ON audit_emit.records"
+    )
 
 
 def _of_rows(place: str) -> list[dict[str, Any]]:
@@ -118,12 +142,17 @@ def _of_rows(place: str) -> list[dict[str, Any]]:
     return [json.loads(line) for (line,) in rows]
 
 
+def _blocked_memory(_place: Place, store: ChainStore, now: bool) -> None:
+    assert isinstance(store, MemoryStore)
+    store.chain.full = now
+
+
 STORES: dict[str, Kind] = {
     "jsonl os": jsonl("os", by_processes=True),
     "jsonl group": jsonl("group"),
     "jsonl always": jsonl("always"),
     "jsonl rotating": jsonl("os", max_bytes=4096, by_processes=True),
-    "memory": Kind(lambda _: MemoryStore()),
+    "memory": Kind(lambda _: MemoryStore(), _blocked_memory),
     "postgresql os": postgresql("os"),
     "postgresql group": postgresql("group"),
     "postgresql always": postgresql("always"),
@@ -137,12 +166,12 @@ class Place:
     def __init__(self, kind: str, request: pytest.FixtureRequest) -> None:
         self.kind = kind
         self._directory: Path = request.getfixturevalue("tmp_path")
-        self._database: Database | None = None
+        self.database: Database | None = None
         if kind.startswith("postgresql"):
-            self._database = request.getfixturevalue("audited")
+            self.database = request.getfixturevalue("audited")
 
     def __str__(self) -> str:
-        return self._database.as_user("the_writer") if self._database else str(self._directory)
+        return self.database.as_user("the_writer") if self.database else str(self._directory)
 
     def store(self, host: Host) -> ChainStore:
         """Another one of this chain."""
@@ -158,28 +187,11 @@ class Place:
 
     def block(self, store: ChainStore) -> None:
         """From here on nothing can be appended."""
-        if isinstance(store, MemoryStore):
-            store.chain.full = True
-        elif self._database is None:
-            self._directory.rmdir()
-            self._directory.touch()
-        else:
-            self._database.run(
-                "CREATE FUNCTION audit_emit.full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                "RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$; "
-                "CREATE TRIGGER full_disk BEFORE INSERT ON audit_emit.records "
-                "FOR EACH ROW EXECUTE FUNCTION audit_emit.full()"
-            )
+        STORES[self.kind].blocked(self, store, True)
 
     def unblock(self, store: ChainStore) -> None:
         """There is room again."""
-        if isinstance(store, MemoryStore):
-            store.chain.full = False
-        elif self._database is None:
-            self._directory.unlink()
-            self._directory.mkdir()
-        else:
-            self._database.run("DROP TRIGGER full_disk ON audit_emit.records")
+        STORES[self.kind].blocked(self, store, False)
 
 
 def each(*kinds: str) -> list[Any]:
