@@ -21,8 +21,8 @@ STILL_LONGER = {
 }
 """What is longer than that. What fits by now must be taken out.
 
-``emit`` stays in one piece: at the recursion limit its guard may call nothing (architecture.md), and
-on the usual way each further call would take 50 ns of the 4 µs that an event has.
+``emit`` stays in one piece: at the recursion limit its guard may call nothing (architecture.md),
+and on the usual way each further call would take 50 ns of the 4 µs that an event has.
 """
 
 

@@ -60,6 +60,7 @@ def one(value: object, event_type: str = "x.y") -> Any:
 # Any value
 
 
+@pytest.mark.thorough
 @for_each("make", CASES)
 @pytest.mark.parametrize("event_type", ["x.y", "secret.set"])
 def test_any_fields_become_json_of_bounded_size(make: Callable[[], Any], event_type: str) -> None:
@@ -885,6 +886,7 @@ def test_the_names_that_are_remembered_are_bounded(normaliser: Normaliser) -> No
     assert all(len(names) <= 4096 for names in normaliser.plain.known.names)
 
 
+@pytest.mark.thorough
 def test_the_types_that_are_remembered_are_bounded() -> None:
     from audit_emit._fields import types as _types
 

@@ -564,6 +564,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> MadeLog:
     return log
 
 
+@pytest.mark.thorough
 class TestEveryByte:
     @pytest.mark.parametrize("part", range(8))
     def test_flipped(self, small: MadeLog, tmp_path: Path, part: int) -> None:
