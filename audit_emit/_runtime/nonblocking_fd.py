@@ -47,6 +47,10 @@ NOWAIT: int = getattr(os, "RWF_NOWAIT", 0) if hasattr(os, "pwritev") else 0
 _UNSUPPORTED = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
+Shorten = Callable[[bytes, int], bytes]
+"""Shortens a line (without prefix) to a number of bytes."""
+
+
 def _cut(line: bytes, room: int) -> bytes:
     return line[: room - 1] + b"\n"
 
@@ -70,7 +74,7 @@ class Direct(NamedTuple):
     duplicate: int
 
 
-def _whole(prefix: bytes, line: bytes, most: int, shorten: Callable[[bytes, int], bytes]) -> bytes:
+def _whole(prefix: bytes, line: bytes, most: int, shorten: Shorten) -> bytes:
     """A line with its prefix, shortened if it is too long."""
     room = most - len(prefix)
     return prefix + (line if len(line) <= room else shorten(line, room))
@@ -91,16 +95,10 @@ class Descriptor:
         prefix: the beginning of every line.
         max_bytes: the most bytes of a line, including prefix and newline. Up to ``PIPE_BUF``,
             lines of several processes on one pipe never interleave.
-        shorten: shortens a line (without prefix) to a number of bytes.
     """
 
     def __init__(
-        self,
-        number: int,
-        *,
-        prefix: bytes = b"",
-        max_bytes: int = 4096,
-        shorten: Callable[[bytes, int], bytes] = _cut,
+        self, number: int, *, prefix: bytes = b"", max_bytes: int = 4096, shorten: Shorten = _cut
     ) -> None:
         self.number = number
         self.kind: str = "closed"
