@@ -51,7 +51,9 @@ SERVED: ContextVar[RequestAudit | None] = ContextVar("audit_emit_request", defau
 
 
 _NOWHERE: Mapping[str, Any] = {}
-"""The scope of a request that is over."""
+_NONE: list[Any] = []
+_OVER = Exchange()
+"""What a request has that is over and recorded: its scope, what it declared, its facts."""
 
 
 class RouteEvent:
@@ -185,16 +187,17 @@ class RequestAudit:
         everything else here that memory is not used again at once.
 
         Args:
-            ended: nothing has cut the request off. Then its scopes and environs are let go of, too:
-                a server keeps the context in which a response ended, and this object with it, for
-                as long as its timer for the connection waits (uvicorn: a hundred requests).
+            ended: nothing has cut the request off. Then all that it had is let go of: a server
+                keeps the context in which a response ended, and this object with it, until it
+                clears its timers of connections away (uvicorn: those of a hundred requests).
         """
         for place in self._places:
             place.pop(KEY, None)
         if ended:
-            self._places.clear()
-            self.inner_origins = []
+            self._places = _NONE
+            self.inner_origins = self.declared = _NONE
             self.origin = _NOWHERE
+            self.exchange = _OVER
             self.live.let_go()
 
     def enter(self) -> tuple[Any, Any]:

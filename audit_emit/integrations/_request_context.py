@@ -21,6 +21,10 @@ FindUser = Callable[[], str | None]
 """Returns the id of the user that the application has verified, or ``None``."""
 
 
+_NOBODY: list[FindUser] = []
+"""Looks nobody up."""
+
+
 class AnonymousContext(AuditContext):
     """The context of a request in which nobody has signed in: its actor kind is ``anonymous``.
 
@@ -131,8 +135,14 @@ class VerifiedContext(LiveContext):
         self._finders.append(find)
 
     def let_go(self) -> None:
-        """Look nobody up any more: the request is over, and what it had may be used again."""
-        self._finders = []
+        """Look nobody up any more, and keep no more than what is known: the request is over."""
+        known = self._filled
+        if known is not None and not isinstance(known[1], AnonymousContext):
+            self._set = known[1]
+        if self._ids:
+            self._first = None  # it can be made again
+        self._filled = None
+        self._finders = _NOBODY
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""

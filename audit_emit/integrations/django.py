@@ -185,9 +185,11 @@ class _Stream:
         self._close()
 
     def _close(self) -> None:
-        self._audit.exchange.ended = self._audit.exchange.ended or perf_counter()
-        self._audit.finish()
-        self._audit.release(ended=self._audit.exchange.complete)
+        exchange = self._audit.exchange
+        if not self._audit.finished:
+            exchange.ended = exchange.ended or perf_counter()
+            self._audit.finish()
+        self._audit.release(ended=exchange.complete)
 
     @contextmanager
     def _bound(self) -> Iterator[None]:
