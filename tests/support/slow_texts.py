@@ -38,6 +38,8 @@ SLOW_ONCE = [
     "53cre71\uff1a=gh secret is fio-u->",
     '=("53cre71\uff1a=gh secret is fio-u->',
     "('a',",
+    "{'$3cr3t='jks: ",
+    "|\npass =\n  - kind: Secret\ndata:\n  a: aHVudGVyMg==>GOCSPX-) values (",
     '[{"token":true},',
     "netloc='",
     "cred:00!\uff1a",

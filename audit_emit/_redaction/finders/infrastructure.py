@@ -48,6 +48,8 @@ _DATA = Pattern(
     r"(?:\A|\n)([ \t]{0,32}(?:-[ \t]{1,4})?)(?:data|stringData):[ \t]{0,8}(?:\r?\n|(?=\{))"
 )
 _ENTRY = Pattern(r"([ \t]{1,48})[\w.\-\"']{1,256}:[ \t]{0,8}(\S[^\r\n]{0,8192})")
+_MAX_MANIFESTS = 32
+"""Secrets in one text: more are held back as one, with all that follows."""
 _DOCUMENT = Pattern(r"\n---|\Z")
 _FLOW = Pattern(
     r"kind:[ \t]{0,4}Secret,[ \t]{0,4}(?:[^{}\n]{0,512},[ \t]{0,4})?"
@@ -60,7 +62,10 @@ def manifests(text: str) -> Iterator[Span]:
     for flow in _FLOW.finditer(text):
         yield from _unless_held(text, *flow.span(1))
     done = 0
-    for kind in _KIND.finditer(text):
+    for count, kind in enumerate(_KIND.finditer(text)):
+        if count == _MAX_MANIFESTS:
+            yield kind.start(), len(text)
+            return
         if kind.start() < done:
             continue
         start, done = _object(text, kind)
