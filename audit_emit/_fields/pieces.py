@@ -22,6 +22,7 @@ from audit_emit._fields.text import (
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import MAX_TABLE, Cut, Members
 from audit_emit._redaction.finders.cards import is_card
+from audit_emit._redaction.finders.words_of_prose import STRONG
 from audit_emit._redaction.names import is_secret_value
 from audit_emit._redaction.redactor import OVERLAP, Redactor, Secret
 from audit_emit._runtime.foreign import type_name
@@ -113,6 +114,13 @@ class Pieces(Notes):
                 queue += list(one.values())[:_MAX_NAMED]  # type: ignore[attr-defined]
             elif kind is list or kind is tuple:
                 queue += one[:_MAX_NAMED]  # type: ignore[index]
+
+    def _name_found(self, secrets: list[str]) -> None:
+        """Note what was found in a text: what looks drawn at random is a secret elsewhere, too."""
+        for secret in secrets:
+            if STRONG.match(secret):
+                self.named.append(secret.rpartition(":")[2])  # a user's password is the last part
+                self.named += filter(STRONG.match, parts_of(secret))
 
     def _number(self, value: float) -> int | float | str:
         self._room -= 24

@@ -15,7 +15,6 @@ from audit_emit._fields.types import open_value
 from audit_emit._fields.values import UNKNOWN, BytesText, Cut, Long, Members
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import is_plain_number, is_plain_value
-from audit_emit._redaction.finders.words_of_prose import STRONG
 from audit_emit._redaction.names import (
     depends_on_value,
     fold,
@@ -214,10 +213,7 @@ class Walk(Pieces):
             found = self._redactor.scrub_by(text, self._secret_event)
         if found is not None:
             self._count_redacted(*found.rules)
-            # What looks drawn at random is one elsewhere, too; a user's password is the last part.
-            self.named += [
-                secret.rpartition(":")[2] for secret in found.secrets if STRONG.match(secret)
-            ]
+            self._name_found(found.secrets)
             if length <= SCAN:
                 length = len(found.text)
             text = found.text
