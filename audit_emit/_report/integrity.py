@@ -113,7 +113,8 @@ def alerts_of(alerts: Sequence[Recorded], written: int, log: tuple[str, ...]) ->
         ("Written", "Level", "Rule", "Records", "Reason", "State"),
         tuple(rows[::-1]),
         said=(f"Records {ANOMALY} of the period, the newest {ALERTS}.",
-              f"An alert is open until an event {ACKNOWLEDGED} names it."),
+              f"An alert is open until an event {ACKNOWLEDGED} of this log names it.",
+              "What is acknowledged in a console is in that console's own log, not read here."),
         more=max(written - len(alerts), 0),
     )  # fmt: skip
 
