@@ -217,10 +217,13 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
     if ctx is None:
         return current_context(), ""
     try:
-        if isinstance(ctx, AuditContext):
-            return ctx, ""
         if isinstance(ctx, LiveContext):
-            return ctx.context, ""
+            ctx = ctx.context
+        if isinstance(ctx, AuditContext):
+            # A proxy says that it is one; what it stands for has to be one.
+            found = ctx if issubclass(type(ctx), AuditContext) else ctx.replace()
+            if issubclass(type(found), AuditContext):
+                return found, ""
         if isinstance(ctx, Context):
             bound = ctx.get(VAR, EMPTY)
             return bound if isinstance(bound, AuditContext) else bound.context, ""

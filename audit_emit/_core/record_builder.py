@@ -123,7 +123,7 @@ class RecordBuilder:
         wire = ctx.wire
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
-        if type(event_type) is not str and isinstance(event_type, str):
+        if type(event_type) is not str and issubclass(type(event_type), str):
             event_type = as_text(event_type)
         # Only exact strings get there, so no other object can ever be equal to a key.
         kind = self.kinds.get(event_type) if type(event_type) is str else None
@@ -147,7 +147,7 @@ class RecordBuilder:
 
     def takes(self, event_type: Any) -> bool:
         """Whether a record can be of this type."""
-        if not isinstance(event_type, str):
+        if not issubclass(type(event_type), str):  # not ``isinstance``: that asks the object
             return False
         given = as_text(event_type)
         return record.valid_type(given) and self.redactor.scrub(given) is None

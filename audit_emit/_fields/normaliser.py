@@ -36,9 +36,9 @@ _ABOUT = Pattern(r"(?:^|[.:/\-_])(?:token|credential|api[_-]?key|password)s?(?:$
 
 def is_secret_event(event_type: object) -> bool:
     """Whether an event is about a secret, so that its ``value`` is one."""
-    if not isinstance(event_type, str):
+    if not issubclass(type(event_type), str):  # not ``isinstance``: that asks the object
         return False
-    lower = str.__getitem__(event_type, slice(0, 256)).lower()
+    lower = str.__getitem__(event_type, slice(0, 256)).lower()  # type: ignore[index]
     return "secret" in lower or _ABOUT.search(lower) is not None
 
 

@@ -34,6 +34,7 @@ from audit_emit._stores.backlog import Backlog
 from audit_emit._stores.base import Draft, Linked
 from audit_emit._stores.jsonl.segment import Segment
 from audit_emit._stores.memory import MemoryStore
+from audit_emit.context import LiveContext
 from audit_emit.errors import SinkError
 
 CANARY = "CANARY-" + "e81d03a7c5f2"
@@ -193,6 +194,58 @@ def test_hostile_arguments_are_one_record_and_no_exception(
     assert emitter.flush(PATIENCE)
     assert len(chain_ok(log)) == 2
     assert CANARY not in log.read_text()
+
+
+class RaisingClass:
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError(CANARY)
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None: ...
+
+
+class LyingClass:
+    """Says that it is of another class, and has nothing of it."""
+
+    def __init__(self, said: type) -> None:
+        self.said = said
+
+    @property
+    def __class__(self) -> Any:
+        return self.said
+
+    @__class__.setter
+    def __class__(self, value: Any) -> None: ...
+
+
+@pytest.mark.parametrize("make", [RaisingClass, lambda: LyingClass(str)], ids=["raises", "lies"])
+def test_a_type_that_is_no_text_costs_no_field(
+    emitter: Emitter, log: Path, make: Callable[[], Any]
+) -> None:
+    assert emitter.emit(None, make(), {"a": 1}) is not None
+    (record,) = of_type(log, "audit.invalid_event_type")
+    assert record["fields"]["a"] == 1
+
+
+@pytest.mark.parametrize("said", [AuditContext, LiveContext])
+def test_a_context_that_only_says_it_is_one_costs_no_field(
+    emitter: Emitter, log: Path, said: type
+) -> None:
+    lies: Any = LyingClass(said)
+    assert emitter.emit(lies, "a.b", {"a": 1}) is not None
+    assert events(log)[0]["fields"] == {"a": 1}
+    assert emitter.counters.invalid_contexts == 1
+
+
+def test_a_proxy_of_a_context_stands_for_it(emitter: Emitter, log: Path) -> None:
+    class Proxied(LyingClass):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(AuditContext(user_id="u-1"), name)
+
+    proxy: Any = Proxied(AuditContext)
+    emitter.emit(proxy, "a.b")
+    assert events(log)[0]["user_id"] == "u-1"
 
 
 FAILURES = [(LookupError, "LookupError"), (difficult_values.NamelessError, "NamelessError")]
