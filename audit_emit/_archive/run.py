@@ -19,10 +19,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
 
+from audit_emit._archive.ahead import Ahead
 from audit_emit._archive.covers import Covered, Covers, newest_signed
 from audit_emit._archive.describing import Read, described, idle_after
 from audit_emit._archive.journal import Journal
@@ -31,26 +33,26 @@ from audit_emit._archive.moved import Moved
 from audit_emit._archive.packing import Packer
 from audit_emit._archive.puts import Puts
 from audit_emit._archive.said import service_in
-from audit_emit._archive.sources import Part, Source, checkpoint_lines, whole_blocks
-from audit_emit._archive.standing import late, lost, unknown
+from audit_emit._archive.sources import Part, Source, checkpoint_lines
+from audit_emit._archive.standing import late, later, lost, unknown
 from audit_emit._archive.state import (
     DECLARED,
     Begun,
     begun,
-    declares,
     head_after,
     known_manifests,
     start_of,
+    undeclared,
 )
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._checkpoints.new_leaves import GrowingTree, Position
 from audit_emit._format.chain import ZERO
-from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.key_change import Succession
 from audit_emit._format.line_splitter import Lines
 from audit_emit._format.manifest import Manifest, object_name, with_records
-from audit_emit._format.record import Head, head_of, parsed, ts_of
+from audit_emit._format.record import head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
+from audit_emit._readers.typed import is_of_type
 from audit_emit._retention.holds import Holds
 from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError, CheckpointError, ConfigError, ForgedChangeError
@@ -123,6 +125,8 @@ class Archiver:
         self._moved = Moved(source.reader.directory, bucket.settings.pack)
         self._reached = self._signed = 0
         self._had = bool(journal.entries)
+        self._declared: list[bytes] = []
+        self._ahead = Ahead(source.reader)
 
     def run(self, progress: Progress | None = None) -> Done:
         """Archive everything that can be archived now.
@@ -140,10 +144,12 @@ class Archiver:
         known = known_manifests(self._bucket, self._journal, reader, self._ring, self._now)
         for one in known:
             self._moved.note(one)
-        gone = self._gone(known)
+        gone = lost(self._bucket, known[-1]) if self._had and known else ""
         self._declare_rest(known)
         held = self._held = self._holds()
         done = self._run(known[-1] if known else None, progress)
+        if not self._had:
+            gone = self._unknown(known, done.made)
         done = done._replace(lost=gone, late=late(self._source, self._signed, self._now_ns()))
         if known and not done.made and not (gone or done.late or done.waiting or self._stop()):
             self._attest(known[-1])
@@ -152,14 +158,16 @@ class Archiver:
                 hold_new(self._bucket, one, now)
         return done
 
-    def _gone(self, known: list[Manifest]) -> str:
+    def _unknown(self, known: list[Manifest], made: list[Manifest]) -> str:
         """What of the archive was taken away; it is told, and what is new is archived all the same.
 
-        A journal that is not there cannot say what was in the store; the chain can.
+        A journal that is not there cannot say what was in the store; the chain can. What this run
+        has read of it is not read again, and what names a manifest comes after its records.
         """
-        if not self._had:
-            return unknown(self._source.reader, known, self._bucket.settings.shown)
-        return lost(self._bucket, known[-1]) if known else ""
+        last = known[-1].last_seq if known else 0
+        rest = later(self._source.reader, max(last, self._reached), DECLARED)
+        where = self._bucket.settings.shown
+        return unknown(chain(self._declared, rest), [*known, *made], last, where)
 
     def _run(self, last: Manifest | None, progress: Progress | None) -> Done:
         signed = self._signed = newest_signed(checkpoint_lines(self._source.reader), self._keys)
@@ -196,9 +204,11 @@ class Archiver:
         newest one: then none can be taken out of the store unseen.
         """
         named = with_records(known)
-        for one in named:
-            if one is named[-1] or not self._journal.done("declared", one):
-                self._declare(one, again=True)
+        noted = self._journal.done
+        asked = [one for one in named if one is named[-1] or not noted("declared", one)]
+        left = {one.place for one in undeclared(self._source.reader, asked)}
+        for one in asked:
+            self._declare(one, told=one.place not in left)
 
     # One part.
 
@@ -211,7 +221,7 @@ class Archiver:
             covered = covers.up_to(size)
             if covered is None:
                 return None
-            self._prove(read, covered.by)
+            self._ahead.prove(read.position, covered.by)
             made = described(self._key, self._now(), last, start.position, read, covered)
             self._journal.add(self._now(), "packed", made)
             name = object_name(made.first_seq, size, "jsonl", self._bucket.settings.pack)
@@ -261,7 +271,8 @@ class Archiver:
         Raises:
             ArchiveError: they do not follow what is archived.
         """
-        tree = GrowingTree(start, on_change=partial(_follow, self._keys), timed=True)
+        follow = partial(_follow, self._keys)
+        tree = GrowingTree(start, on_change=follow, on_own=self._own, timed=True)
         lines, service = Lines(), ""
         try:
             for data in packer.passed(part.data()):
@@ -276,28 +287,9 @@ class Archiver:
             raise ArchiveError("sequence", f"{part.name} holds no record that can be archived")
         return Read(service, start.head or ZERO, tree.position, tree.span)
 
-    def _prove(self, read: Read, by: Checkpoint) -> None:
-        """Whether the part leads to the checkpoint that covers it.
-
-        Raises:
-            ArchiveError: it does not: nothing that was not signed is archived.
-        """
-        anchors = [(by.head_seq, bytes.fromhex(by.root_hash))]
-        position = read.position
-        try:
-            if by.chain != position.chain:
-                raise CheckpointError("another-chain", "the checkpoint is of another chain")
-            tree = GrowingTree(position, anchors)
-            head = Head(position.chain, position.frontier.size, position.head, "")
-            if by.head_seq > position.frontier.size:
-                for block in whole_blocks(self._source.reader.since(head)):
-                    tree.feed(block, 0)
-                    if tree.reaches_anchors():
-                        break
-            if not tree.reaches_anchors():
-                raise CheckpointError("truncated", "the log holds fewer records than were signed")
-        except (CheckpointError, LookupError) as error:
-            raise ArchiveError("not-extended", str(error)) from None
+    def _own(self, line: bytes) -> None:
+        if not self._had and is_of_type(line, DECLARED):
+            self._declared.append(line)
 
     def _with_checkpoints(self, made: Manifest, covered: Covered) -> Manifest:
         if not covered.lines:
@@ -310,10 +302,10 @@ class Archiver:
             put = self._puts.object(made, name, packer.file, packer.end())
         return msgspec.structs.replace(made, checkpoints=put)
 
-    def _declare(self, one: Manifest, *, again: bool = False) -> None:
+    def _declare(self, one: Manifest, *, told: bool = False) -> None:
         """Say in the chain that a part is archived; once, also after a kill in between."""
         fields = archived_fields(one, self._bucket.settings.shown)
-        if not (again and declares(self._source.reader, one)):
+        if not told:
             self._record(DECLARED, fields)
         if not self._journal.done("declared", one):
             self._journal.add(self._now(), "declared", one)

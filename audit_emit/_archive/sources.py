@@ -135,8 +135,13 @@ class Rows:
                 return
 
 
-def whole_blocks(items: Iterator[Block | Flaw]) -> Iterator[bytes]:
+def whole_blocks(
+    items: Iterator[Block | Flaw], turned: Callable[[], object] = bool
+) -> Iterator[bytes]:
     """Blocks of whole lines, as far as they can be read.
+
+    Args:
+        turned: called where a part of the log has ended and another one begins.
 
     Raises:
         ArchiveError: something of the log is missing or damaged.
@@ -148,6 +153,7 @@ def whole_blocks(items: Iterator[Block | Flaw]) -> Iterator[bytes]:
         if item.part != part or not item.offset:
             lines.rest()
             part = item.part
+            turned()
         for block in lines.feed(item.data):
             if isinstance(block, bytes):
                 yield block

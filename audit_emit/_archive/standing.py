@@ -6,17 +6,17 @@ store since, or where a log goes on that nobody signs any more: what is not sign
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from audit_emit._archive.sources import Source, checkpoint_lines, whole_blocks
-from audit_emit._archive.state import DECLARED, same_there
+from audit_emit._archive.state import same_there
 from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._format.manifest import Manifest
 from audit_emit._format.record import head_of, parsed, ts_of
 from audit_emit._objects.bucket import Bucket
-from audit_emit._readers.base import Flaw, LogReader
-from audit_emit._readers.typed import records_of
+from audit_emit._readers.base import MISSING, Flaw, LogReader
+from audit_emit._readers.typed import is_of_type
 from audit_emit.errors import ArchiveError, ObjectStoreError
 
 UNSIGNED_DAYS = 2
@@ -43,19 +43,17 @@ def lost(bucket: Bucket, last: Manifest) -> str:
     return ""
 
 
-def unknown(reader: LogReader, known: Sequence[Manifest], where: str) -> str:
+def unknown(lines: Iterable[bytes], known: Sequence[Manifest], last: int, where: str) -> str:
     """Whether the log names a newer manifest than those that are known; which, or an empty text.
 
     Args:
-        known: of the store, in their order.
+        lines: of the log, that name manifests.
+        known: of the store.
+        last: the last record that the store had when the run began.
         where: the address of the archive, as records name it.
-
-    Raises:
-        OSError: the log cannot be read.
     """
     there = {one.digest() for one in known}
-    last = known[-1].last_seq if known else 0
-    for _, line in records_of(reader, DECLARED):
+    for line in lines:
         fields = (parsed(line) or {}).get("fields")
         if not isinstance(fields, dict) or fields.get("archive") != where:
             continue
@@ -63,6 +61,20 @@ def unknown(reader: LogReader, known: Sequence[Manifest], where: str) -> str:
             if int(fields["last_seq"]) > last and fields["manifest_sha256"] not in there:
                 return f"{fields['manifest']}: the manifest, which the log names, is gone"
     return ""
+
+
+def later(reader: LogReader, seq: int, event_type: str) -> Iterator[bytes]:
+    """The records of a type behind a record, and perhaps some that are before it.
+
+    Raises:
+        ArchiveError: something of it is damaged.
+        OSError: it cannot be read.
+    """
+    found = reader.blocks(from_seq=seq + 1)
+    for data in whole_blocks(one for one in found if getattr(one, "kind", "") != MISSING):
+        for _, line in may_be_chained(data):
+            if is_of_type(line, event_type):
+                yield line
 
 
 def late(source: Source, signed: int, now_ns: int) -> str:

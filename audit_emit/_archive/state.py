@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from audit_emit._archive.journal import Journal
@@ -175,11 +175,15 @@ def _refuse_another(reader: LogReader, last: Manifest) -> None:
         raise ArchiveError("not-extended", why) from None
 
 
-def declares(reader: LogReader, one: Manifest) -> bool:
-    """Whether a record of the log names a manifest."""
-    digest = one.digest()
-    found = (record_in(line) for _, line in records_of(reader, DECLARED))
-    return any(record and _digest_in(record.get("fields")) == digest for record in found)
+def undeclared(reader: LogReader, manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Those that no record of the log names, in their order; the newest records are seen first."""
+    left = {one.digest(): one for one in manifests}
+    for _, line in records_of(reader, DECLARED) if left else ():
+        record = record_in(line)
+        left.pop(str(_digest_in(record.get("fields"))) if record else "", None)
+        if not left:
+            break
+    return list(left.values())
 
 
 def _digest_in(fields: Any) -> object:

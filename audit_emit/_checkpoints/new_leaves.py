@@ -33,6 +33,7 @@ use(_compiled.linked)
 merkle_ranges.use(_compiled.subtrees)
 
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
+_OWN = b'Z","event_type":"audit.'
 _CHANGE = b'Z","event_type":"audit.key_rotated",'
 _TYPE_AT = len('{"ts":"2026-05-19T20:00:00.123456789')
 _LINK = b',"chain":"%b","seq":%b,"prev_hash":"%b","hash":"%b"}'
@@ -67,6 +68,7 @@ class GrowingTree:
         position: where to start; its frontier is copied.
         anchors: sizes with the roots that were signed for them; compared when that size is reached.
         on_change: called with ``seq`` and line of every record that announces a new signing key.
+        on_own: called with the line of every record that the log wrote about itself.
         tiled: the tree of the position, if it is one that writes its tiles as it grows.
         timed: whether ``span`` is wanted.
         bare: only the tree is wanted: nothing of what the records say.
@@ -79,6 +81,7 @@ class GrowingTree:
         on_change: Callable[[int, bytes], None] = lambda _seq, _line: None,
         tiled: TiledFrontier | None = None,
         *,
+        on_own: Callable[[bytes], None] = lambda _line: None,
         timed: bool = False,
         bare: bool = False,
     ) -> None:
@@ -98,6 +101,7 @@ class GrowingTree:
         self._anchors = dict(anchors)
         self._named = sorted(self._anchors)
         self._on_change = on_change
+        self._on_own = on_own
         self._compare()
 
     @property
@@ -174,6 +178,8 @@ class GrowingTree:
             self._look_inside(self.frontier.size, line)
 
     def _look_inside(self, seq: int, line: bytes) -> None:
+        if line.startswith(_OWN, _TYPE_AT):
+            self._on_own(line)
         if line.startswith(_CHANGE, _TYPE_AT):
             self._on_change(seq, line)
         elif _of_checkpoint(line):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from audit_emit._format.line_splitter import may_be_chained
 from audit_emit._readers.base import LogReader, TypedReader
@@ -22,9 +23,19 @@ def records_of(reader: LogReader, event_type: str) -> Iterator[tuple[str, bytes]
     if isinstance(reader, TypedReader):
         yield from reader.of_type(event_type)
         return
-    mark = f'Z","event_type":"{event_type}",'.encode()
+    mark = _mark(event_type)
     for block in reader.search():
         if mark in block.data:
             for _, line in may_be_chained(block.data):
-                if line.startswith(mark, _AT):
+                if is_of_type(line, event_type):
                     yield block.part, line
+
+
+def is_of_type(line: bytes, event_type: str) -> bool:
+    """Whether a line says that it is a record of this type."""
+    return line.startswith(_mark(event_type), _AT)
+
+
+@cache
+def _mark(event_type: str) -> bytes:
+    return f'Z","event_type":"{event_type}",'.encode()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from audit_emit._archive.restoring import restore
 from audit_emit._format.manifest import Manifest
 from audit_emit._readers.archived.manifests import cold_logs
 from audit_emit._readers.files.regular import open_regular
+from audit_emit._readers.files.stream import Stream
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import plan_repair
 from audit_emit._retention.files import Pruner
@@ -175,6 +177,34 @@ def test_a_run_tells_that_the_newest_manifests_were_taken_away_and_archives_what
         assert last.key in again.lost
         assert again.made
         assert again.made[-1].last_seq > last.last_seq
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("journal", [True, False], ids=["journal", "no journal"])
+def test_how_often_a_segment_is_read_does_not_grow_with_those_that_a_checkpoint_covers(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, *, journal: bool
+) -> None:
+    log = SignedLog(tmp_path / "log").add(100)
+    try:
+        log.archive(store)
+        if not journal:
+            (log.directory / "archive.jsonl").unlink()
+        log.add(240)
+        read: dict[str, int] = defaultdict(int)
+        at = Stream.read
+
+        def counted(self: Stream, *place: int) -> bytes:
+            data = at(self, *place)
+            read[self.file.path] += len(data)
+            return data
+
+        monkeypatch.setattr(Stream, "read", counted)
+        made = log.archive(store).made
+        paths = [log.directory / f"audit-{one.first_seq:020d}.jsonl" for one in made]
+        assert len(paths) > 4
+        # To pack it, on the way to the checkpoint, and for the record of the manifest before.
+        assert max(read[str(path)] / path.stat().st_size for path in paths) <= 3
     finally:
         log.close()
 
