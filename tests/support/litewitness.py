@@ -21,6 +21,7 @@ from typing import NamedTuple
 import pytest
 from support import requirements
 from support.ports import free_port
+from support.ssh_agent import takes_requests
 from support.tiers import starts_a_server
 from support.waiting import PATIENCE, until
 
@@ -81,7 +82,7 @@ def running(place: Path) -> Iterator[Litewitness]:
     with tempfile.TemporaryDirectory(prefix="lw") as short:  # the path of a socket is short
         sock = f"{short}/agent"
         with _started([agent, "-D", "-a", sock], place / "agent.log"):
-            until(lambda: os.path.exists(sock))
+            until(lambda: takes_requests(sock))
             subprocess.run([add, "-q", str(key)], env={"SSH_AUTH_SOCK": sock}, check=True)
             port = free_port()
             words = ["-name", "w.example/lite", "-db", str(place / "db"), "-ssh-agent", sock]

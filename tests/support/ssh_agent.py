@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,16 @@ class Agent(NamedTuple):
     public: bytes
 
 
+def takes_requests(path: str) -> bool:
+    """Whether an agent listens at a socket: it has its name a moment before that."""
+    with socket.socket(socket.AF_UNIX) as ours:
+        try:
+            ours.connect(path)
+        except OSError:
+            return False
+    return True
+
+
 @pytest.fixture(scope="session")
 @starts_a_server
 def ssh_agent() -> Iterator[Agent]:
@@ -37,7 +48,7 @@ def ssh_agent() -> Iterator[Agent]:
     program, adder = requirements.program("ssh-agent"), requirements.program("ssh-add")
     # The path of a socket has at most 107 bytes, so not the directory that pytest makes.
     directory = Path(tempfile.mkdtemp(prefix="audit-emit-agent-", dir="/tmp"))
-    socket, file = str(directory / "s"), directory / "key"
+    path, file = str(directory / "s"), directory / "key"
     private = Ed25519PrivateKey.generate()
     file.write_bytes(
         private.private_bytes(
@@ -47,16 +58,16 @@ def ssh_agent() -> Iterator[Agent]:
         )
     )
     file.chmod(0o600)
-    agent = subprocess.Popen([program, "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    agent = subprocess.Popen([program, "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
-        until(lambda: Path(socket).exists() or agent.poll() is not None, "the agent's start")
+        until(lambda: takes_requests(path) or agent.poll() is not None, "the agent's start")
         assert agent.poll() is None
-        environment = {"SSH_AUTH_SOCK": socket, "HOME": str(directory)}
+        environment = {"SSH_AUTH_SOCK": path, "HOME": str(directory)}
         added = subprocess.run(
             [adder, "-q", str(file)], env=environment, capture_output=True, check=False
         )
         assert added.returncode == 0, added.stderr
-        yield Agent(socket, private.public_key().public_bytes_raw())
+        yield Agent(path, private.public_key().public_bytes_raw())
     finally:
         agent.kill()
         agent.wait(PATIENCE)
