@@ -83,6 +83,18 @@ def test_who_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", command], check=True, timeout=PATIENCE, cwd=tmp_path)
 
 
+def test_the_garbage_collector_works_for_a_command_but_not_on_what_was_loaded() -> None:
+    program = (
+        "import gc, sys, audit_emit_command as entry\n"
+        "from audit_emit.cli import _group\n"
+        "_group.run = lambda _: print(gc.isenabled(), gc.get_freeze_count() > 10_000)\n"
+        "entry.main()"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout == "True True\n"
+
+
 def test_the_package_is_a_program() -> None:
     command = [sys.executable, "-m", "audit_emit", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
