@@ -6,7 +6,6 @@ from typing import Any
 
 from audit_emit._fields.repeated import SHORTEST, parts_of
 from audit_emit._fields.subject import Subject
-from audit_emit._fields.text import plain_size
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import may_be_plain
 from audit_emit._redaction.redactor import Redactor
@@ -46,9 +45,10 @@ def is_nowhere_else(found: list[str], made: str) -> bool:
 def _is_in(text: str, made: str) -> bool:
     if text in made:
         return True
-    if text.isascii() and text.isalnum():  # the same in JSON
+    # Such a text is the same in JSON; this is ``text.plain_size`` without a call for each secret.
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
         return False
-    return not plain_size(text) and encode.text(text)[1:-1] in made
+    return encode.text(text)[1:-1] in made
 
 
 def fill(redactor: Redactor, pieces: list[Any]) -> int | None:

@@ -16,7 +16,7 @@ from audit_emit._runtime import compiled
 PACKAGE = Path(audit_emit.__file__).parent
 
 HARMLESS = {"key": "STRIPE_LIVE_KEY", "n": 1, "scope": "global"}
-NAMED = {"key": "STRIPE_LIVE_KEY", "password": "hunter2hunter2"}
+NAMED = {"key": "STRIPE_LIVE_KEY", "password": "hunter2-hunter2"}
 IN_A_TEXT = {"key": "STRIPE_LIVE_KEY", "note": "the token is sk_live_a1B2c3D4e5F6g7H8i9J0k1L2"}
 
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 VARIABLE = "AUDIT_EMIT_TEST_EXHAUSTIVE"
 EXHAUSTIVE = os.environ.get(VARIABLE) == "1"  # read once: within a test there is none of ours
-EVERY = 1 if EXHAUSTIVE else 5
+EVERY = 1 if EXHAUSTIVE else 7
 """Every so many-th is tried. Cases that come in turns of two, three or four are all met."""
 
 
