@@ -222,14 +222,17 @@ class _Form:
         if not self.holds:
             return
         _, quote, opening, closed, sign, comma = match.groups()
-        if sign or comma:
-            self.holds = self._last == "value" and sign in (None, ":", "=>")
-            self._last = sign or comma
+        if sign:
+            self.holds = self._last == "value" and sign in (":", "=>")
+            self._last = ":"
+        elif comma:
+            self.holds = self._last in ("value", "}")
+            self._last = comma
         elif closed:
             self.holds = self._last != ":" and _CLOSED_BY.get(bracket) == closed
-            self._last = "value"
+            self._last = "}"
         else:
-            self.holds = self._last != "value" and (
+            self.holds = self._last not in ("value", "}") and (
                 bool(quote or opening)
                 or match.group() in _LITERALS
                 or _FRACTION.fullmatch(match.group()) is not None
