@@ -81,6 +81,7 @@ class RequestAudit:
         declared: events that are written with the outcome of the request.
         correlation_id: the id of the request, which the response carries in a header.
         finished: whether ``finish`` was called, so that the records are written.
+        gives_receipts: whether ``Audit-Receipt`` of the response is ours to say.
         is_recorded: whether there is a record of the request itself; what it declares has its own.
         live: the context that is bound while the request is served.
     """
@@ -95,6 +96,7 @@ class RequestAudit:
         "declared",
         "exchange",
         "finished",
+        "gives_receipts",
         "inner_origins",
         "is_recorded",
         "live",
@@ -122,6 +124,7 @@ class RequestAudit:
         self.finished: bool = False
         self.is_recorded: bool = options.requests
         self._receipt: Receipt | None = None
+        self.gives_receipts: bool = options.receipts
         if options.receipts and not NOTED:
             NOTED.append(_note)
         self._places: list[MutableMapping[str, Any]] = [origin]
@@ -143,14 +146,9 @@ class RequestAudit:
         )
 
     @property
-    def gives_receipts(self) -> bool:
-        """Whether ``Audit-Receipt`` of the response is ours to say."""
-        return self._options.receipts
-
-    @property
     def receipt(self) -> str | None:
         """The newest record of the request so far; ``None`` where it is not to be told."""
-        if self._receipt is None or not self._options.receipts:
+        if self._receipt is None or not self.gives_receipts:
             return None
         return receipt_text(self._receipt)
 

@@ -266,18 +266,19 @@ class _AuditedConnection:
             headers = [*headers]
             message = {**message, "headers": headers}
         self._content_length_sent, is_set = look_at(headers, self._header)
-        own = []
-        if self._header is not None and not is_set:
-            own.append((self._header, self._audit.correlation_id.encode("ascii")))
-        if self._audit.gives_receipts:
+        audit, own = self._audit, self._header
+        # Copies: the application may send the same object for another request.
+        if own is not None and not is_set:
+            headers = [*headers, (own, audit.correlation_id.encode("ascii"))]
+            message = {**message, "headers": headers}
+        if audit.gives_receipts:
             # What the application says under this name is not of this log.
             headers = [pair for pair in headers if pair[0].lower() != _RECEIPT]
-            message = {**message, "headers": headers}
-            receipt = self._audit.receipt
+            receipt = audit.receipt
             if receipt is not None:
-                own.append((_RECEIPT, receipt.encode("ascii")))
-        # A copy: the application may send the same object for another request.
-        return {**message, "headers": [*headers, *own]} if own else message
+                headers.append((_RECEIPT, receipt.encode("ascii")))
+            message = {**message, "headers": headers}
+        return message
 
     def _sent_websocket(self, kind: str, message: Message) -> None:
         exchange = self._exchange
