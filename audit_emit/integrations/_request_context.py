@@ -95,15 +95,7 @@ class VerifiedContext(LiveContext):
         known = filled[1] if filled is not None and filled[0] is stated else None
         if known is not None and not isinstance(known, AnonymousContext):
             return known
-        user_id = None
-        try:
-            for find in self._finders:
-                user_id = find()
-                if user_id:
-                    break
-        except Exception as error:  # noqa: BLE001 - a user object is the application's and may raise anything
-            let_through(error)
-            user_id = None
+        user_id = self._found()
         if user_id:
             known = stated.replace(user_id=user_id)
         elif known is None:
@@ -146,7 +138,19 @@ class VerifiedContext(LiveContext):
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""
-        _ = self.context
+        # For most requests of nobody this is all: no context is made before there is a record.
+        if self._set is not None or self._filled is not None or self._found():
+            _ = self.context
+
+    def _found(self) -> str | None:
+        try:
+            for find in self._finders:
+                user_id = find()
+                if user_id:
+                    return user_id
+        except Exception as error:  # noqa: BLE001 - a user object is the application's and may raise anything
+            let_through(error)
+        return None
 
 
 def enter_request(live: LiveContext) -> tuple[Token[AuditContext | LiveContext], Any]:
