@@ -15,7 +15,7 @@ from datetime import datetime
 from hashlib import md5, sha256
 from typing import IO, Any, NamedTuple, Self
 
-from audit_emit._objects.failures import failure_of, words_of
+from audit_emit._objects.failures import NOT_UNDERSTOOD, failure_of, words_of
 from audit_emit._settings.archive import ArchiveSettings
 from audit_emit.errors import ConfigError, ObjectStoreError
 
@@ -119,13 +119,13 @@ class Bucket:
             body.seek(0)
             try:
                 answer = self._ask("put_object", key, **arguments)
+                with self._told("put_object", key):
+                    return _version(answer)
             except ObjectStoreError as error:
                 # Another put of the same key is under way; when it has ended, one of them exists.
                 if error.reason != "conflict" or attempt == _CONFLICTS - 1:
                     raise
                 time.sleep(_PAUSE * 2**attempt)
-            else:
-                return _version(answer)
         raise AssertionError  # the last attempt raises
 
     def _checksum(self, body: IO[bytes], digest: str) -> dict[str, Any]:
@@ -170,7 +170,8 @@ class Bucket:
             if error.reason == "not-found":
                 return None
             raise
-        return _stored(answer)
+        with self._told("head_object", key):
+            return _stored(answer)
 
     def read(self, key: str, version: str = "") -> Iterator[bytes]:
         """The bytes of an object, in blocks.
@@ -240,9 +241,9 @@ class Bucket:
             ObjectStoreError: see ``failure_of``.
         """
         for page in self._pages("list_object_versions", below):
-            for name, deleted in (("Versions", False), ("DeleteMarkers", True)):
-                for one in page.get(name, ()):
-                    yield Version(
+            with self._told("list_object_versions", below):
+                found = [
+                    Version(
                         self._bare(one["Key"]),
                         _version(one),
                         int(one.get("Size", 0)),
@@ -250,6 +251,10 @@ class Bucket:
                         deleted,
                         one["LastModified"].timestamp(),
                     )
+                    for name, deleted in (("Versions", False), ("DeleteMarkers", True))
+                    for one in page.get(name, ())
+                ]
+            yield from found
 
     def protection(self) -> Protection:
         """What the bucket does against changes.
@@ -287,7 +292,7 @@ class Bucket:
 
         try:
             yield
-        except (theirs.BotoCoreError, theirs.ClientError, HTTPError) as error:
+        except (theirs.BotoCoreError, theirs.ClientError, HTTPError, *NOT_UNDERSTOOD) as error:
             owner = self.settings.owner
             raise failure_of(error, operation, self._shown(key), owner=owner) from None
 
@@ -336,9 +341,15 @@ def _md5(body: IO[bytes]) -> bytes:
 
 
 def _version(answer: dict[str, Any]) -> str:
-    """``null`` is what S3 calls the one version of a bucket that keeps none."""
-    found = answer.get("VersionId") or ""
-    return "" if found == "null" else str(found)
+    """``null`` is what S3 calls the one version of a bucket that keeps none.
+
+    Raises:
+        ValueError: it is no name of a version; manifests would hold it.
+    """
+    found = str(answer.get("VersionId") or "")
+    if len(found) > 1024 or not (found.isascii() and found.isprintable()):
+        raise ValueError("no version")
+    return "" if found == "null" else found
 
 
 def _stored(answer: dict[str, Any]) -> Stored:

@@ -88,6 +88,10 @@ _CLASSES = {
 }
 
 
+NOT_UNDERSTOOD = (ValueError, LookupError, TypeError, AttributeError)
+"""What is raised, in boto3 and here, by a member of an answer that is not what it should be."""
+
+
 def failure_of(error: Any, operation: str, what: str, *, owner: str = "") -> ObjectStoreError:
     """The error of ours for one of boto3, botocore or urllib3.
 
@@ -105,6 +109,8 @@ def failure_of(error: Any, operation: str, what: str, *, owner: str = "") -> Obj
         reason, why = _CODES[code]
     elif code:
         reason, why = _CODES.get(str(status), ("refused", "the store refused it"))
+    elif isinstance(error, NOT_UNDERSTOOD):
+        reason, why = "answer", "the answer cannot be understood; is it a store that speaks S3?"
     else:
         reason, why = words_of(error)
     if reason == "denied" and owner:

@@ -138,12 +138,17 @@ def test_a_fault_that_lasts_is_told_by_a_word_and_leaves_nothing_half_done(
     all_is_there(log, store)
 
 
+@pytest.mark.parametrize(
+    "there",
+    [b"something else", b"\x28\xb5\x2f\xfd\x00\x88\x51\x00\x00aaaaaaaaaa"],
+    ids=["junk", "a zstd frame that takes 128 MiB to unpack"],
+)
 def test_an_object_that_somebody_else_put_there_is_a_conflict_and_stays(
-    log: SignedLog, store: Store
+    log: SignedLog, store: Store, there: bytes
 ) -> None:
     log.archive(store)
     key = next(one for one in store.names() if one.endswith(".jsonl.zst"))
-    store.client.put_object(Bucket=store.name, Key=f"other/{key}", Body=b"something else")
+    store.client.put_object(Bucket=store.name, Key=f"other/{key}", Body=there)
     (log.directory / "archive.jsonl").unlink()
     with (
         pytest.raises(ArchiveError, match=r"holds something else|cannot be unpacked") as raised,
@@ -151,9 +156,7 @@ def test_an_object_that_somebody_else_put_there_is_a_conflict_and_stays(
     ):
         archiver.run()
     assert raised.value.reason in {"conflict", "altered"}
-    assert store.client.get_object(Bucket=store.name, Key=f"other/{key}")["Body"].read() == (
-        b"something else"
-    )
+    assert store.client.get_object(Bucket=store.name, Key=f"other/{key}")["Body"].read() == there
 
 
 def test_a_journal_that_is_lost_is_made_again_from_the_store(log: SignedLog, store: Store) -> None:

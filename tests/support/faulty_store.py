@@ -46,6 +46,10 @@ class Request(NamedTuple):
     """Of the bucket, as the request expects it."""
 
 
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers and body."""
+
+
 class FaultyStore:
     """Passes requests on, and spoils those that it is told to.
 
@@ -56,6 +60,7 @@ class FaultyStore:
     Attributes:
         requests: all that came.
         fault: which one of the above; empty for none.
+        said: makes another answer of what the store says.
         wanted: which requests it is for, given the number of the request from 0 on.
         secret: a text in the messages of errors.
     """
@@ -68,6 +73,7 @@ class FaultyStore:
         self.fault = ""
         self.wanted: Callable[[int, Request], bool] = lambda _number, _request: True
         self.after: Callable[[int], None] = lambda _number: None
+        self.said: Callable[[Answer], Answer] = lambda answer: answer
         self._store = urlsplit(endpoint).netloc
         self._lock = threading.Lock()
         handler = type("Handler", (_Handler,), {"proxy": self})
@@ -101,9 +107,7 @@ class FaultyStore:
             fault = "denied"
         return number, fault
 
-    def carried_out(
-        self, request: Request, headers: Any, body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def carried_out(self, request: Request, headers: Any, body: bytes) -> Answer:
         """What the store answers."""
         connection = http.client.HTTPConnection(self._store, timeout=PATIENCE)
         try:
@@ -114,7 +118,7 @@ class FaultyStore:
                 connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
+            return self.said((answer.status, answer.getheaders(), answer.read()))
         finally:
             connection.close()
 
