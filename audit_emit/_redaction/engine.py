@@ -24,7 +24,7 @@ __all__ = ["Engine", "Found"]
 _MOST_OF_ONE_RULE = 512
 _MAX_OF_EACH_READING = 4096
 _ESCAPED_TAIL = Pattern(r"[%\\&][^\s\"'<>,;]{0,256}")
-_MAX_STRINGS = 48
+_MAX_STRINGS = 32
 """Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
 _MAX_NESTED = 2
 _BY_NAME = frozenset(("assignment", "name-and-value", "cell"))

@@ -268,9 +268,9 @@ class Folded:
         for group in self._alone:
             if group.suspicious(text):
                 return True
-        if not self.may_tell(text):
-            return False
         lower = folded_text(text)
+        if not self._tells_by(text, lower):
+            return False
         return any(group.suspicious(text, lower) for group in self._asked(text))
 
     def suspects(self, text: str, *, by_context: bool) -> list[Callable[[str], bool]]:
@@ -300,8 +300,11 @@ class Folded:
 
     def may_tell(self, text: str) -> bool:
         """Whether a text may say what a value beside it is: it has a keyword of some rule."""
+        return self._tells_by(text, folded_text(text))
+
+    def _tells_by(self, text: str, lower: str) -> bool:
         words = self._any if len(text) > _SHORT else self._any_in_short
-        return words.found(folded_text(text)) is not None
+        return words.found(lower) is not None
 
     def prepare(self) -> None:
         """Expect many texts: patterns are worth it from now on."""

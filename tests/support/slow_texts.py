@@ -38,6 +38,7 @@ SLOW_ONCE = [
     "53cre71\uff1a=gh secret is fio-u->",
     '=("53cre71\uff1a=gh secret is fio-u->',
     "('a',",
+    "$ecr3tt.o.k.e='(\"auth\t=) values (\u0131",
     "{'$3cr3t='jks: ",
     "|\npass =\n  - kind: Secret\ndata:\n  a: aHVudGVyMg==>GOCSPX-) values (",
     '[{"token":true},',
