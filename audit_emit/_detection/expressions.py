@@ -6,7 +6,7 @@ narrowed once for each type of event: most rules cannot hold then, and cost noth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from audit_emit._detection.unrolled import Text
@@ -95,6 +95,15 @@ def narrowed(tree: Tree, event_type: str) -> Tree:
     if not left:
         return not decides
     return left[0] if len(left) == 1 else type(tree)(tuple(left))
+
+
+def form_of(tree: Tree) -> Hashable:
+    """Equal for trees of one rule that ask the same."""
+    if isinstance(tree, Not):
+        return "not", form_of(tree.part)
+    if isinstance(tree, And | Or):
+        return type(tree).__name__, *map(form_of, tree.parts)
+    return tree if isinstance(tree, bool) else id(tree)
 
 
 def fields_in(tree: Tree) -> set[str] | None:

@@ -15,22 +15,27 @@ _LONGEST = 50
 """Characters of what may be an address, or a network; who writes more fills no memory with it."""
 
 
-def part_of_network(field: str, text: Text) -> str:
-    """The text for the network of an address as a part of the name of a group."""
-    known: dict[str, str | None] = {}
+class Networks:
+    """The networks of addresses, of which the usual ones are remembered, as parts of names."""
 
-    def network_in(value: Any) -> str | None:
+    def __init__(self) -> None:
+        self._known: dict[str, str | None] = {}
+
+    def written(self, field: str, text: Text) -> str:
+        """The text for the network of an address as a part of the name of a group."""
+        value, unknown = text.field(field), text.value(self._network_in)
+        if "(" in value:
+            return f"{unknown}({value})"
+        find = text.value(self._known.get)
+        return f"(type({value}) is str and {find}({value}) or {unknown}({value}))"
+
+    def _network_in(self, value: Any) -> str | None:
         found = short(network_of(value))
         if type(value) is str and len(value) <= _LONGEST:
-            if len(known) >= _NETWORKS:
-                known.clear()
-            known[value] = found
+            if len(self._known) >= _NETWORKS:
+                self._known.clear()
+            self._known[value] = found
         return found
-
-    value, find, unknown = text.field(field), text.value(known.get), text.value(network_in)
-    if "(" in value:
-        return f"{unknown}({value})"
-    return f"(type({value}) is str and {find}({value}) or {unknown}({value}))"
 
 
 def network_of(value: Any) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
-from audit_emit._detection.expressions import fields_in, narrowed
+from audit_emit._detection.expressions import fields_in, form_of, narrowed
 from audit_emit._detection.looking import Look, Part, Steps, Use, looking
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.watcher import Given, Watcher
+
+_FORMS = 512
+"""Functions that are kept; whoever invents types of events has nearly all of them share one."""
 
 
 def NOTHING(line: bytes) -> None:  # noqa: N802 - a constant
@@ -26,6 +29,7 @@ class Plans:
     def __init__(self, rules: RuleSet, watchers: Mapping[str, Watcher], steps: Steps) -> None:
         self._rules = rules
         self._steps = steps
+        self._made: dict[tuple[tuple[str, Hashable], ...], Look] = {}
         self._parts: dict[str, list[Part]] = {}
         about = {part.name for watcher in watchers.values() for part in rules.parts(watcher.rule)}
         for name, watcher in watchers.items():
@@ -45,6 +49,7 @@ class Plans:
     def of(self, event_type: str) -> Look:
         """The plan for records of a type."""
         uses: list[Use] = []
+        about: list[str] = []
         names: set[str] | None = set()
         for rule in self._rules.rules.values():
             if rule.tree is None:
@@ -56,11 +61,18 @@ class Plans:
             names = None if names is None or asked is None else names | asked
             if names is not None:
                 names.update(self._read_above(rule))
+            about.append(rule.name)
             alerting = None if rule.name in self._rules.quiet else rule
             uses.append(Use(left, alerting, tuple(self._parts.get(rule.name, ()))))
         if not uses:
             return NOTHING
-        return looking(uses, names, self._steps)
+        key = tuple((rule, form_of(use.tree)) for rule, use in zip(about, uses, strict=True))
+        found = self._made.get(key)
+        if found is None:
+            if len(self._made) >= _FORMS:
+                self._made.clear()
+            found = self._made[key] = looking(uses, names, self._steps)
+        return found
 
     def _read_above(self, rule: Rule) -> Iterator[str]:
         """Fields that the correlations above a rule read of its records."""

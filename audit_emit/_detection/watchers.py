@@ -10,7 +10,7 @@ from audit_emit._detection.counting import EventCount, Temporal, ValueCount, Val
 from audit_emit._detection.detectors import Beat, Buckets, Hours, Known, Value
 from audit_emit._detection.groups import Key, Pool, short
 from audit_emit._detection.members import lasting
-from audit_emit._detection.networks import part_of_network
+from audit_emit._detection.networks import Networks
 from audit_emit._detection.rule import Rule
 from audit_emit._detection.unrolled import Text
 from audit_emit._detection.watcher import (
@@ -41,11 +41,12 @@ class FirstSeen(Watcher):
         self.names = [(*names, self.spec.field) for names in self.names]
         self.history = int(self.spec.options["history"])
         self.begun = NOT_BEGUN
+        self._networks = Networks()
 
     def written(self, field: str, text: Text) -> str:
         """See ``Watcher``."""
         if field == self.spec.field and self.spec.options["network"]:
-            return part_of_network(field, text)
+            return self._networks.written(field, text)
         return super().written(field, text)
 
     def usual(self, text: Text) -> Usual:

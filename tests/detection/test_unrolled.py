@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from audit_emit._detection.engine import Engine
-from audit_emit._detection.loading import rules_in
+from audit_emit._detection.loading import built_in, rules_in
 from audit_emit._detection.unrolled import _compiled, function
 
 HOSTILE = "x\"'):\n  raise SystemExit\n#\\"
@@ -57,3 +57,11 @@ def test_names_and_texts_of_a_rule_are_compared_and_not_run(tmp_path: Path) -> N
         for one in (hit, lists, *misses)
     ]
     assert found == [1, 1, *[0] * len(misses)]
+
+
+def test_types_about_which_the_same_is_asked_share_one_function() -> None:
+    """Types, and so the memory for them, are chosen by whoever causes records."""
+    engine = Engine(built_in())
+    plans = {id(engine._plan(f"invented.{number}")) for number in range(50)}
+    assert len(plans) == 1
+    assert engine._plan("auth.login") is not engine._plan("invented.1")
