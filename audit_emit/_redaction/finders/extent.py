@@ -66,9 +66,9 @@ _SCHEME = Pattern(
 _LINE = Pattern(r"[^\r\n]*")
 PLACEHOLDER = Pattern(r"\[redacted\]|hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}(?![0-9a-f])")
 """What stands where a value was held back before."""
-MOST_NAMES = 256
+MOST_NAMES = 192
 """Names of secrets that are looked at in one text; what follows them is held back. That is a name
-for every 32 characters of the longest text."""
+for every 42 characters of the longest text."""
 _LONGER = 1024
 """More characters than a reference has."""
 _LITERAL = Pattern(r"(?:true|false|null|True|False|None|[0-9]{1,18})(?=\s{0,4}[,}\])])")
