@@ -432,6 +432,7 @@ def test_dependencies_point_downward(name: str) -> None:
         assert not {one for one in reachable(name) if one.startswith(OUTER)}
 
 
+@pytest.mark.thorough
 @for_each("name", MODULES)
 def test_a_folder_uses_only_folders_below_it(name: str) -> None:
     """``FLOORS`` is the order; what is in one row may not use each other."""

@@ -12,6 +12,7 @@ from support.piped_descriptor import Piped
 from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter
+from audit_emit._core.beginning import ANNOUNCED
 from audit_emit._core.deferred import emit_late
 from audit_emit._runtime import forks
 from audit_emit.testing import strict
@@ -151,8 +152,11 @@ def test_an_event_that_waits_already_is_not_made_twice(
 
 
 @pytest.mark.skipif(forks.PAGE is None, reason="the process is asked for its number here")
-def test_a_child_that_python_has_not_forked_has_a_log_of_its_own(emitter: Emitter) -> None:
+def test_a_child_that_python_has_not_forked_has_a_log_of_its_own(
+    emitter: Emitter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A library in C forks without a word; with the parent's lock, two would write at once."""
+    monkeypatch.setattr(ANNOUNCED, "_is_child", False)  # and again, when the test is over
     emitter.emit(None, "a.b")
     before = emitter.clock.process
     forks.SAME[0] = 0  # as the kernel does
