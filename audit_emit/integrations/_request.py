@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import audit_emit
@@ -50,10 +51,8 @@ SERVED: ContextVar[RequestAudit | None] = ContextVar("audit_emit_request", defau
 """The request that is being served in this context."""
 
 
-_NOWHERE: Mapping[str, Any] = {}
-_NONE: list[Any] = []
-_OVER = Exchange()
-"""What a request has that is over and recorded: its scope, what it declared, its facts."""
+_NOWHERE: Mapping[str, Any] = MappingProxyType({})
+"""The scope of a request that is over."""
 
 
 class RouteEvent:
@@ -192,10 +191,10 @@ class RequestAudit:
         for place in self._places:
             place.pop(KEY, None)
         if ended:
-            self._places = _NONE
-            self.inner_origins = self.declared = _NONE
+            # Its own and empty: whoever has the request still may add to them.
+            self._places, self.inner_origins, self.declared = [], [], []
             self.origin = _NOWHERE
-            self.exchange = _OVER
+            self.exchange = Exchange()
             self.live.let_go()
 
     def enter(self) -> tuple[Any, Any]:

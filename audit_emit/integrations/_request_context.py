@@ -21,10 +21,6 @@ FindUser = Callable[[], str | None]
 """Returns the id of the user that the application has verified, or ``None``."""
 
 
-_NOBODY: list[FindUser] = []
-"""Looks nobody up."""
-
-
 class AnonymousContext(AuditContext):
     """The context of a request in which nobody has signed in: its actor kind is ``anonymous``.
 
@@ -128,13 +124,15 @@ class VerifiedContext(LiveContext):
 
     def let_go(self) -> None:
         """Look nobody up any more, and keep no more than what is known: the request is over."""
-        known = self._filled
-        if known is not None and not isinstance(known[1], AnonymousContext):
-            self._set = known[1]
+        stated = self._first if self._set is None else self._set
+        of, known = self._filled or (None, None)
+        # What was found for another one is not known of this one: somebody has set an actor since.
+        if known is not None and of is stated and not isinstance(known, AnonymousContext):
+            self._set = known
         if self._ids:
             self._first = None  # it can be made again
         self._filled = None
-        self._finders = _NOBODY
+        self._finders = []
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""

@@ -13,6 +13,7 @@ from audit_emit import AuditContext, bind, current_context
 from audit_emit.context import EMPTY, LiveContext, resolve, update_request
 from audit_emit.integrations._request_context import (
     AnonymousContext,
+    VerifiedContext,
     enter_request,
     leave_request,
 )
@@ -97,3 +98,27 @@ def test_a_request_is_mirrored_until_it_ends() -> None:
     }
     leave_request(entered)
     assert set(structlog.contextvars.get_contextvars().values()) <= {...}
+
+
+def test_an_actor_set_after_the_user_was_found_is_the_one_of_what_comes_after_the_request() -> None:
+    live = VerifiedContext(EMPTY, lambda: "u-found", ("c",))
+    assert live.context.user_id == "u-found"
+    live.context = AuditContext(user_id="u-set", correlation_id="c")
+    live.let_go()
+    assert live.context.user_id == "u-set"
+
+
+def test_the_user_who_was_found_is_known_after_the_request() -> None:
+    live = VerifiedContext(EMPTY, lambda: "u-found", ("c",))
+    assert live.context.user_id == "u-found"
+    live.let_go()
+    assert (live.context.user_id, live.context.correlation_id) == ("u-found", "c")
+
+
+def test_what_is_added_to_a_request_that_is_over_is_in_no_other_one() -> None:
+    over, other = (VerifiedContext(EMPTY, lambda: None, (each,)) for each in "ab")
+    over.let_go()
+    other.let_go()
+    over.also(lambda: "u-17")
+    assert over.context.user_id == "u-17"
+    assert other.context.user_id == ""

@@ -14,6 +14,7 @@ import pytest
 from support.requirements import package
 
 from audit_emit.context import current_context
+from audit_emit.integrations._request import KEY, RouteEvent
 from audit_emit.integrations.asgi import AuditMiddleware as AsgiMiddleware
 from audit_emit.integrations.wsgi import AuditMiddleware as WsgiMiddleware
 
@@ -107,6 +108,24 @@ def test_after_a_request_whose_context_a_timer_of_the_server_keeps() -> None:
 
     assert is_free_after(lambda scope: asgi(serve, scope))
     assert kept[-1].run(current_context).correlation_id
+
+
+def test_requests_that_are_over_share_nothing() -> None:
+    copies: list[dict[str, Any]] = []
+
+    async def copies_scope(scope: Any, receive: Any, send: Any) -> None:
+        copies.append(dict(scope))
+        await hello(scope, receive, send)
+
+    for _ in range(2):
+        asgi(AsgiMiddleware(copies_scope), {})
+    late, other = (each[KEY] for each in copies)
+    late.add_inner_origin({}, lambda: "u-17")
+    late.declared.append(RouteEvent("x.y", {}))
+    late.exchange.status = 500
+    assert other.inner_origins == other.declared == []
+    assert other.exchange.status is None
+    assert other.live.context.user_id == ""
 
 
 def test_after_a_request_to_a_mounted_application() -> None:
