@@ -230,7 +230,7 @@ class Appender(Worker):
             try:
                 if not self.is_alive():
                     self._thread = thread = Background()
-                    thread.start(_keep_appending, self._emitter, self, thread)
+                    thread.start(_append_until_idle, self._emitter, self, thread)
             except RuntimeError as error:
                 let_through(error)  # no threads any more: the process ends
                 self._is_awake = False
@@ -287,15 +287,31 @@ class Appender(Worker):
             self._rouse()  # something came just before, and found the thread alive
         return True
 
+    def has_ended(self, thread: Background) -> None:
+        """Let the next event start a thread, should this one have failed."""
+        if self._thread is thread:
+            self._thread = None
+            self._is_awake = False
+
     def is_hurried(self, emitter: Emitter) -> bool:
         """Whether somebody waits for an answer."""
         return bool(self.waited_for or emitter.outbox.requests)
 
 
-def _keep_appending(
+def _append_until_idle(
     reference: weakref.ref[Emitter], appender: Appender, thread: Background
 ) -> None:
     """Append what comes, until nothing comes for a while."""
+    try:
+        _keep_appending(reference, appender, thread)
+    finally:
+        appender.has_ended(thread)
+
+
+def _keep_appending(
+    reference: weakref.ref[Emitter], appender: Appender, thread: Background
+) -> None:
+    """See ``_append_until_idle``."""
     failures, began, tried, busy = 0, 0.0, 0.0, monotonic()
     while True:
         emitter = reference()
@@ -332,7 +348,7 @@ def _keep_appending(
 def _wait(wake: queue.SimpleQueue[None], seconds: float) -> None:
     """Until somebody wakes the thread, and once for all who have done so."""
     try:
-        wake.get(timeout=seconds)
+        wake.get(timeout=max(0.0, seconds))  # the time may have come meanwhile
         while True:
             wake.get_nowait()
     except queue.Empty:

@@ -371,6 +371,30 @@ def test_an_idle_thread_ends_and_another_one_follows(
     assert numbers(store) == [0, 1, 2]
 
 
+def test_a_pause_whose_end_has_come_before_it_begins_is_none(emitter: Emitter) -> None:
+    """Another thread may have the processor for longer than a pace between two looks at a clock."""
+    worker = emitter.outbox.worker
+    assert isinstance(worker, appender.Appender)
+    worker.pause(0.0, hurried=False)
+
+
+def test_a_thread_that_fails_is_followed_by_another_one(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    with monkeypatch.context() as broken:
+        broken.setattr(appender.Appender, "pause", fail)
+        store.refuses = "database-away"
+        emitter.emit(None, "a.b", {"n": 1})
+        until(lambda: emitter.outbox.fault and not emitter.outbox.worker.is_alive())
+    store.refuses = ""
+    emitter.emit(None, "a.b", {"n": 2})
+    until(lambda: numbers(store) == [1, 2])
+
+
 def test_a_callback_that_flushes_in_that_thread_waits_for_nothing(store: SlowStore) -> None:
     took: list[float] = []
     made: list[Emitter] = []
