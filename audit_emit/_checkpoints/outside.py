@@ -167,12 +167,12 @@ def in_words(standing: Mapping[str, Any]) -> str:
     Args:
         standing: what ``standing_of`` gives.
     """
-    parts = [
-        f"{word} up to record {standing[f'{word}_seq']:,} at "
-        f"{ts_of(standing[f'{word}_at'] * 10**9)}"
-        for word in ("cosigned", "anchored")
-        if standing[f"{word}_seq"]
-    ]
+    parts = []
+    for word in ("cosigned", "anchored"):
+        seq, at = standing[f"{word}_seq"], standing[f"{word}_at"]
+        if seq:
+            since = f" at {ts_of(at * 10**9)}" if at is not None else ""
+            parts.append(f"{word} up to record {seq:,}{since}")
     return "; ".join([*parts, standing["unnoticed"]])
 
 

@@ -10,7 +10,8 @@ from support.witnesses import KEYS, WitnessedLog, answering, witness_of
 
 from audit_emit import Emitter
 from audit_emit._checkpoints.checkpointer import Checkpointer
-from audit_emit._checkpoints.outside import Outside
+from audit_emit._checkpoints.outside import Outside, in_words, standing_of
+from audit_emit._checkpoints.witnessing.kept import Attempt
 from audit_emit._signing.trusted_keys import private_pem
 
 
@@ -73,3 +74,10 @@ def test_a_setting_that_cannot_be_used_costs_no_event(
         assert any("not everywhere outside" in note for note in health["notes"])
     finally:
         emitter.close()
+
+
+def test_a_cosignature_of_which_no_time_is_kept_is_told_without_one(log: WitnessedLog) -> None:
+    """The file lies beside the log, where anybody may have written it."""
+    log.kept.add("w1", KEYS[0].to_vkey(), "http://127.0.0.1:1")
+    log.kept.tell({KEYS[0].key_id: Attempt("cosigned", 1, cosigned_size=5)})
+    assert in_words(standing_of(str(log.path))).startswith("cosigned up to record 5; who has")
