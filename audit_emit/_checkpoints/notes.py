@@ -97,6 +97,16 @@ def newest_note(directory: str, newest: Checkpoint, ring: KeyRing) -> bytes:
     return newest.to_note(cosigned=True).to_bytes()
 
 
+def kept_size(directory: str, origin: str, ring: KeyRing) -> int:
+    """Records of the note of the file; 0 where it is none of this log that a key of it signed."""
+    with suppress(ValueError):
+        note = Note.from_bytes(kept_note(directory))
+        name, size, _ = parse_text(note.text.encode())
+        if name == origin and note.check(ring) == "ok":
+            return size
+    return 0
+
+
 def kept_note(directory: str) -> bytes:
     """The bytes of the file; empty where there is none that can be read."""
     with suppress(OSError, ValueError):

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 
 from audit_emit._checkpoints.consistency import checkpoint_of, proof_between
-from audit_emit._checkpoints.notes import handed_over, note_of
+from audit_emit._checkpoints.notes import handed_over, kept_size, note_of
 from audit_emit._checkpoints.witnessing.kept import Attempt, Cosigned, Kept
 from audit_emit._checkpoints.witnessing.submit import submit
 from audit_emit._format.checkpoint import Checkpoint, parse_text
@@ -97,7 +97,9 @@ def _about_change(
             proof = partial(proof_between, reader, new=first, ring=ring)
             attempt, cosigned, _ = submit(first, both, witness, proof)
             if cosigned is not None:
-                kept.take([cosigned], first, both)
+                # Others may have cosigned what came after it: the file never goes back.
+                back = kept_size(kept.directory, first.origin, ring) > size
+                kept.take([cosigned], first, None if back else both)
                 return msgspec.structs.replace(attempt, note=TELL)
     return None
 

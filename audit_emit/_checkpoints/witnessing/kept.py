@@ -166,18 +166,21 @@ class Kept:
             self._path(STATUS), msgspec.json.format(msgspec.json.encode(whole), indent=1)
         )
 
-    def take(self, cosigned: Sequence[Cosigned], newest: Checkpoint, note: Note) -> None:
-        """Keep cosignatures of the newest checkpoint, and its note with all of them.
+    def take(self, cosigned: Sequence[Cosigned], newest: Checkpoint, note: Note | None) -> None:
+        """Keep cosignatures of a checkpoint, and its note with all of them.
 
         Args:
             cosigned: of the witnesses.
-            newest, note: the checkpoint, and its note with the signatures of the log.
+            newest, note: the checkpoint, and its note with the signatures of the log; ``None``:
+                the note that is there is of a newer one, and stays.
 
         Raises:
             OSError: they cannot be written.
         """
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in cosigned)
         durable.append(self._path(COSIGNATURES), lines)
+        if note is None:
+            return
         by_key: dict[tuple[str, str], Signature] = {}
         for one in self.cosigned():
             if (one.origin, one.size, one.root) == (

@@ -13,13 +13,15 @@ from msgspec import structs
 from support.http_served import serving
 from support.witnesses import KEYS, RING, WitnessedLog, answering, witness_of
 
+from audit_emit._checkpoints.notes import hand_over
 from audit_emit._checkpoints.witnessing.collect import collect
+from audit_emit._checkpoints.witnessing.serve import LONGEST, Witness
 from audit_emit._format.cosignature import cosign, cosigned_at
 from audit_emit._format.signed_note import Note
 from audit_emit._readers.opening import open_reader
 from audit_emit._runtime import http_client
 from audit_emit._runtime.http_server import Answer, Request
-from audit_emit._signing.trusted_keys import HmacKey, KeyRing
+from audit_emit._signing.trusted_keys import Ed25519Key, HmacKey, KeyRing
 
 ID = KEYS[0].key_id
 
@@ -172,6 +174,39 @@ def test_one_that_is_not_there_or_says_nothing_is_a_failure(
         attempt = log.collect()[ID]
     assert attempt.state == "failed"
     assert "TimeoutError" in attempt.note
+
+
+@contextmanager
+def refusing_once(witness: Witness, text: bytes, status: int) -> Iterator[str]:
+    """A witness that does not take the checkpoint of that text."""
+
+    def respond(request: Request) -> Answer:
+        return Answer(status, b"") if text in request.body else witness.answer(request)
+
+    with serving(respond, most=LONGEST) as server:
+        yield server.url
+
+
+def test_a_witness_that_was_away_while_a_key_was_replaced_does_not_set_the_note_back(
+    log: WitnessedLog, tmp_path: Path
+) -> None:
+    """It cosigns what both keys signed; another one has cosigned what came after that."""
+    changed = log.newest
+    hand_over(str(log.path), changed, Ed25519Key.from_seed(b"o" * 32))
+    log.grow()
+    away = witness_of(tmp_path / "w2", log, KEYS[1])
+    with (
+        answering(witness_of(tmp_path / "w1", log)) as one,
+        refusing_once(away, log.newest.text(), 403) as two,
+    ):
+        log.kept.add("w1", KEYS[0].to_vkey(), one)
+        log.collect()
+        before = (log.path / "checkpoint").read_bytes()
+        log.kept.add("w2", KEYS[1].to_vkey(), two)
+        (attempt,) = log.collect().values()
+    assert (attempt.state, attempt.cosigned_size) == ("cosigned", changed.head_seq)
+    assert [one.size for one in log.kept.cosigned()] == [changed.head_seq, log.newest.head_seq]
+    assert (log.path / "checkpoint").read_bytes() == before
 
 
 def test_a_shared_key_has_no_notes(tmp_path: Path) -> None:
