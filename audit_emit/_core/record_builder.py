@@ -70,7 +70,6 @@ class RecordBuilder:
         )
         plain = self.normaliser.plain
         self._encode_plain = plain.encode_plain
-        self._at_once = plain.encode_plain  # looks at a whole context, where there is one
         self._names = plain.known.names
         self._processors = settings.processors
         self._counters = counters
@@ -183,7 +182,8 @@ class RecordBuilder:
 
     def _wire(self, ctx: AuditContext) -> tuple[RecordBuilder, str, str]:
         """The encoded context, kept on it: the same for a whole request."""
-        made = self._at_once and usual(self._at_once, ctx)
+        # One call in C looks at a whole context, where there is one.
+        made = self._encode_plain and usual(self._encode_plain, ctx)
         before, trace = made or self._one_by_one(ctx)
         wire = (self, before, self._closing + trace)
         object.__setattr__(ctx, "wire", wire)

@@ -42,6 +42,8 @@ _HALF = "\\ud"
 """How a lone surrogate begins in the JSON of fields, which msgspec does not read again."""
 _NO_VALUE = f'"{WITHHELD}"'
 _NO_ACTOR = f',"user_id":{_NO_VALUE},'
+_Wire = tuple[RecordBuilder, str, str, object]
+"""As ``AuditContext.wire`` has it; at its end, for which keys it holds."""
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -66,7 +68,6 @@ class SealingBuilder(RecordBuilder):
         super().__init__(settings, counters, misuse, tell, observer)
         self.keys: Keys = Keys(opened_store(settings.subject_keys or ""), tell)
         self._clock = clock
-        self._at_once = None  # who acts is a person, too, and is looked at by itself (``_ids``)
         self._actors = settings.subject_actors
         self._marker = (
             Marker(settings.schemas, counters, tell, observer) if settings.schemas else None
@@ -113,7 +114,7 @@ class SealingBuilder(RecordBuilder):
         if kind is None or type(fields) is not dict or self._processors:
             return self._composed(ctx, event_type, fields)
         if self._encode_plain is None:
-            return self._interpreted(ctx, event_type, fields, kind)
+            return self._interpreted(ctx, event_type, fields, kind, wire)
         # As in ``RecordBuilder.compose``: one call in C.
         pieces: Any = self._encode_plain(fields, self._names[kind[1]], None)
         if pieces is False:
@@ -129,15 +130,19 @@ class SealingBuilder(RecordBuilder):
                 sealed = key.seal(plain.encode(), new_id, pointer, self.keys.nonces)
                 part = f'{kind[0]}{wire[1]}{before}"{sealed}"{after}{BEFORE_ID}'
                 return (part, new_id), wire[2]
-        return self._in_pieces(ctx, event_type, fields, kind, pieces)
-
-    def _in_pieces(
-        self, ctx: AuditContext, event_type: str, fields: Any, kind: tuple[str, bool], pieces: Any
-    ) -> tuple[Part, str]:
-        """The record of what ``encode_plain`` has made (see ``fill``)."""
         pieces = self.normaliser.pieces(pieces, fields, kind[1])
         if pieces is None:
             return self._full(ctx, event_type, fields, {})
+        return self._in_pieces(event_type, kind, pieces, wire)
+
+    def _in_pieces(
+        self, event_type: str, kind: tuple[str, bool], pieces: list[Any], wire: _Wire
+    ) -> tuple[Part, str]:
+        """The record of what ``encode_plain`` has made (see ``fill``).
+
+        ``wire`` is not read again: while a key is waited for, an event of another emitter, with
+        other settings, may leave its own at the same context.
+        """
         if self._marker is not None:
             _mark(self._marker, event_type, pieces)
         new_id, body, at = "", pieces[0], 1
@@ -152,12 +157,16 @@ class SealingBuilder(RecordBuilder):
             else:
                 body = f"{body}{one}{pieces[at + 1]}"
                 at += 2
-        wire: Any = ctx.wire
         part = f"{kind[0]}{wire[1]}{body}{BEFORE_ID}"
         return (part, new_id) if new_id else part, wire[2]
 
     def _interpreted(
-        self, ctx: AuditContext, event_type: str, fields: dict[Any, Any], kind: tuple[str, bool]
+        self,
+        ctx: AuditContext,
+        event_type: str,
+        fields: dict[Any, Any],
+        kind: tuple[str, bool],
+        wire: _Wire,
     ) -> tuple[Part, str]:
         """The same where there is no compiled part."""
         plain = fields.copy()
@@ -172,7 +181,6 @@ class SealingBuilder(RecordBuilder):
             body = self._marker.body(event_type, body, found)
         new_id = self._clock.new_id()
         body = self._all_sealed(body, found, new_id)
-        wire: Any = ctx.wire
         return (f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", new_id), wire[2]
 
     def _composed(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
@@ -252,10 +260,11 @@ class SealingBuilder(RecordBuilder):
     def _wire(self, ctx: AuditContext) -> Any:
         """See ``RecordBuilder``: a pseudonym holds until a key is destroyed."""
         current = self.keys.current  # before: a key may be destroyed while a pseudonym is made
-        made = super()._wire(ctx)
+        before, trace = self._one_by_one(ctx)  # who acts is a person, too (``_ids``)
         # Who has no key now may have one with the next event: a service was away, a disk full.
-        wire = (*made, object() if _NO_ACTOR in made[1] else current)
-        object.__setattr__(ctx, "wire", wire)
+        until = object() if _NO_ACTOR in before else current
+        wire = (self, before, self._closing + trace, until)
+        object.__setattr__(ctx, "wire", wire)  # as a whole: other threads have the same context
         return wire
 
     def _bound_again(self, text: str, old: str, new: str) -> str:

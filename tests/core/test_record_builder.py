@@ -434,7 +434,7 @@ def test_a_secret_across_the_end_of_an_identity_is_held_back() -> None:
 
 def test_a_context_that_is_looked_at_in_one_call_is_that_of_a_look_at_each() -> None:
     at_once, each = composer(), composer()
-    each._at_once = each._encode_plain = each.normaliser.plain.encode_plain = None
+    each._encode_plain = each.normaliser.plain.encode_plain = None
     parts = "eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxIn0", "c2lnbmF0dXJlLW9mLXRoZS10ZXN0cw"
     jwt = ".".join(parts)
     given: list[Any] = ["", "u-17", "a" * 32, "4111111111111111", "of 4111 1111 1111 1111", jwt]

@@ -684,6 +684,63 @@ def test_a_key_that_is_destroyed_while_it_is_asked_for_is_used_once_at_most(
     assert "[withheld]" in (record["user_id"], record["fields"].get("x"))
 
 
+def test_another_emitter_with_the_same_context_changes_no_record_that_is_under_way(
+    make: Make, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it keeps at the context names who acts, and another service."""
+    context, obtain = AuditContext(user_id="u-17"), SlotFile.obtain
+    other = Emitter(service="other", jsonl=tmp_path / "other.jsonl", stdout=False)
+
+    def meanwhile(store: SlotFile, subject: str) -> bytes | None:
+        other.emit(context, "a.b", {})
+        return obtain(store, subject)
+
+    emitter = make(service="shop")
+    emitter.emit(context, "a.b", {})
+    monkeypatch.setattr(SlotFile, "obtain", meanwhile)
+    emitter.emit(context, "a.b", {"x": Subject("u-1", 1)})
+    record = json.loads(last(log))
+    assert record["service"] == "shop"
+    assert is_pseudonym(record["user_id"])
+    other.close()
+
+
+class Watched(AuditContext):
+    """A context that other threads use as soon as anything is kept at it."""
+
+    __slots__ = ("kept", "meanwhile")
+
+    kept: Any
+    meanwhile: Callable[[], object]
+
+    @property
+    def _kept(self) -> Any:
+        return self.kept
+
+    @_kept.setter
+    def _kept(self, kept: Any) -> None:
+        object.__setattr__(self, "kept", kept)
+        if kept is not None:
+            self.meanwhile()
+
+    wire = _kept
+
+
+def test_what_is_kept_at_a_context_is_whole_when_other_threads_see_it(
+    make: Make, log: Path
+) -> None:
+    context, emitter, numbers = Watched(user_id="u-17"), make(), iter((1, 2))
+
+    def emit() -> None:
+        for number in numbers:
+            emitter.emit(context, "a.b", {"n": number})
+
+    object.__setattr__(context, "meanwhile", emit)
+    emit()
+    records = [json.loads(line) for line in log.read_bytes().splitlines()]
+    assert [one["fields"]["n"] for one in records if one["event_type"] == "a.b"] == [2, 1]
+
+
 def test_nonces_that_were_drawn_before_a_fork_are_not_the_childs(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
