@@ -176,26 +176,29 @@ class RequestAudit:
         """Whether this is a place of the request, also when it was released since."""
         return any(one is place for one in self._places)
 
-    def release(self, *, ended: bool) -> None:
+    def release(self) -> None:
         """Nobody serves the request any more: leave the scopes and environs that hold it.
 
         Each of them and this object hold one another. As a circle they would live until the next
         run of the garbage collector, with all that a framework keeps in them; it costs as much as
         everything else here that memory is not used again at once.
-
-        Args:
-            ended: nothing has cut the request off. Then all that it had is let go of: a server
-                keeps the context in which a response ended, and this object with it, until it
-                clears its timers of connections away (uvicorn: those of a hundred requests).
         """
         for place in self._places:
             place.pop(KEY, None)
-        if ended:
-            # Its own and empty: whoever has the request still may add to them.
-            self._places, self.inner_origins, self.declared = [], [], []
-            self.origin = _NOWHERE
-            self.exchange = Exchange()
-            self.live.let_go()
+
+    def let_go(self) -> None:
+        """The request is over, and nothing has cut it off: keep nothing of what it had.
+
+        A server of ASGI keeps the context in which a response ended, and this object with it, until
+        it clears its timers of connections away (uvicorn: those of a hundred requests). Nothing
+        keeps it like that under WSGI, and a thread that was handed the request may still find its
+        user there.
+        """
+        # Its own and empty: whoever has the request still may add to them.
+        self._places, self.inner_origins, self.declared = [], [], []
+        self.origin = _NOWHERE
+        self.exchange = Exchange()
+        self.live.let_go()
 
     def enter(self) -> tuple[Any, Any]:
         """Bind the context of this request; pass the result to ``leave``."""

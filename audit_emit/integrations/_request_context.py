@@ -89,7 +89,7 @@ class VerifiedContext(LiveContext):
             return stated
         filled = self._filled
         known = filled[1] if filled is not None and filled[0] is stated else None
-        if known is not None and not isinstance(known, AnonymousContext):
+        if known is not None and known is not stated and not isinstance(known, AnonymousContext):
             return known
         user_id = self._found()
         if user_id:
@@ -123,15 +123,13 @@ class VerifiedContext(LiveContext):
         self._finders.append(find)
 
     def let_go(self) -> None:
-        """Look nobody up any more, and keep no more than what is known: the request is over."""
-        stated = self._first if self._set is None else self._set
-        of, known = self._filled or (None, None)
-        # What was found for another one is not known of this one: somebody has set an actor since.
-        if known is not None and of is stated and not isinstance(known, AnonymousContext):
-            self._set = known
-        if self._ids:
-            self._first = None  # it can be made again
-        self._filled = None
+        """Look the user up a last time, and keep only what is known then: the request is over."""
+        # Where requests are not recorded, nobody may have looked before.
+        self.remember_user()
+        filled = self._filled
+        if filled is not None and filled[0] is self._first:
+            # Not into what is set: a thread of the request may set an actor at the same time.
+            self._first = filled[1]
         self._finders = []
 
     def remember_user(self) -> None:

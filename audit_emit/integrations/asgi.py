@@ -103,17 +103,20 @@ class AuditMiddleware:
         audit = RequestAudit(self._options, self._emitter, exchange, scope, find_user)
         connection = _AuditedConnection(scope, audit, receive, send, self._response_header)
         entered = audit.enter()
-        ended = False
+        returned = False
         try:
             await self.app(scope, connection.receive, connection.send)
             connection.end(None)
-            ended = True
+            returned = True
         except BaseException as error:
             connection.end(error)
             raise
         finally:
             audit.leave(entered)
-            audit.release(ended=ended)
+            audit.release()
+            # Some, as Django, return when the client has left, and threads of theirs go on.
+            if returned and (exchange.complete or exchange.kind == "websocket"):
+                audit.let_go()
 
 
 class _AuditedConnection:

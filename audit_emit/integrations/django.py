@@ -148,7 +148,7 @@ class AuditMiddleware:
         exchange.sent = 0 if exchange.method == "HEAD" else len(response.content)
         exchange.complete = True
         audit.finish()
-        audit.release(ended=True)
+        audit.release()
         return response
 
 
@@ -161,7 +161,7 @@ def _fail(audit: RequestAudit, request: Any, error: BaseException, *, is_outer: 
         audit.exchange.status = 500
     audit.exchange.sent = None
     audit.finish(error)
-    audit.release(ended=False)
+    audit.release()
 
 
 class _Stream:
@@ -189,7 +189,7 @@ class _Stream:
         if not self._audit.finished:
             exchange.ended = exchange.ended or perf_counter()
             self._audit.finish()
-        self._audit.release(ended=exchange.complete)
+        self._audit.release()
 
     @contextmanager
     def _bound(self) -> Iterator[None]:

@@ -118,7 +118,7 @@ class AuditedApp:
             return _SizedBody(answer, body) if hasattr(body, "__len__") else _Body(answer, body)
         except BaseException as error:
             answer.end(error)
-            audit.release(ended=False)
+            audit.release()
             raise
         finally:
             audit.leave(entered)
@@ -213,7 +213,7 @@ class _Answer:
             if self.is_whole():
                 self._exchange.complete = True
             self.end(None)
-        self.audit.release(ended=self._exchange.error is None)
+        self.audit.release()
 
     def _looked_at(self, headers: Headers) -> Headers:
         """The headers with the request id, unless the application has set one, and the receipt."""

@@ -4,6 +4,9 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextvars import copy_context
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -880,6 +883,55 @@ def test_background_task_runs_after_the_record_with_its_ids(audit_log: AuditLog)
     assert request["event_type"] == "http.request"
     assert background["correlation_id"] == request["correlation_id"]
     assert background["user_id"] == "u1"
+
+
+@pytest.mark.parametrize("requests", [False, True])
+def test_a_task_that_goes_on_after_the_request_has_its_user(
+    audit_log: AuditLog, requests: bool
+) -> None:
+    over = asyncio.Event()
+    tasks = []
+
+    async def later() -> None:
+        await over.wait()
+        audit_log.emitter.emit(None, "task.done")
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["user"] = SimpleNamespace(is_authenticated=True, id="u-17")
+        tasks.append(asyncio.create_task(later()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def drive() -> None:
+        await get(AuditMiddleware(app, emitter=audit_log.emitter, requests=requests))
+        over.set()
+        await tasks.pop()
+
+    asyncio.run(drive())
+    (done,) = audit_log.records("task.done")
+    assert done["user_id"] == "u-17"
+
+
+def test_a_thread_that_goes_on_when_the_client_has_left_has_the_user_that_it_loads(
+    audit_log: AuditLog,
+) -> None:
+    """An application may return then, as Django does, and leave the thread of a view behind."""
+    threads: list[Callable[[], None]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        def view() -> None:
+            scope["user"] = SimpleNamespace(is_authenticated=True, id="u-17")
+            audit_log.emitter.emit(None, "view.done")
+
+        threads.append(partial(copy_context().run, view))
+        assert await receive() == GONE
+
+    Server([GONE]).serve(audited(app, audit_log))
+    threads.pop()()
+
+    request, done = audit_log.records()
+    assert (request["fields"]["outcome"], request["user_id"]) == ("aborted", "")
+    assert done["user_id"] == "u-17"
 
 
 def test_failing_background_task_leaves_one_record(audit_log: AuditLog) -> None:

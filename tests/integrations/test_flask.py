@@ -4,12 +4,22 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
-from flask import Blueprint, Flask, Response, abort, g, send_file, stream_with_context
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    copy_current_request_context,
+    g,
+    send_file,
+    stream_with_context,
+)
 from support.audit_log import AuditLog
 from support.waiting import PATIENCE
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -553,6 +563,31 @@ def test_actor_is_the_user_that_flask_login_has_loaded(service: Service) -> None
     service.get("/login")
 
     assert [record["user_id"] for record in service.log.records()] == ["u-42", "u-42"]
+
+
+def test_a_thread_that_goes_on_after_the_request_has_the_user_that_it_loads(
+    service: Service,
+) -> None:
+    over = threading.Event()
+    threads = []
+
+    @service.app.get("/login")
+    def login() -> str:
+        @copy_current_request_context
+        def work() -> None:
+            assert over.wait(PATIENCE)
+            g._login_user = Login()
+            service.log.emitter.emit(None, "secret.set", {})
+
+        threads.append(threading.Thread(target=copy_context().run, args=(work,)))
+        threads[0].start()
+        return "ok"
+
+    service.get("/login")
+    over.set()
+    threads[0].join()
+
+    assert [record["user_id"] for record in service.log.records()] == ["", "u-42"]
 
 
 def test_actor_of_a_stream_is_remembered(service: Service) -> None:

@@ -115,6 +115,30 @@ def test_the_user_who_was_found_is_known_after_the_request() -> None:
     assert (live.context.user_id, live.context.correlation_id) == ("u-found", "c")
 
 
+def test_who_was_not_looked_up_before_is_looked_up_when_the_request_is_over() -> None:
+    live = VerifiedContext(EMPTY, lambda: "u-17", ("c",))
+    live.let_go()
+    assert (live.context.user_id, live.context.actor_kind) == ("u-17", "user")
+
+
+def test_nobody_is_looked_up_when_the_request_is_over() -> None:
+    found: list[str] = []
+    live = VerifiedContext(EMPTY, lambda: found[0] if found else None, ("c",))
+    assert live.context.user_id == ""
+    live.let_go()
+    found.append("u-17")
+    assert (live.context.user_id, live.context.actor_kind) == ("", "anonymous")
+
+
+def test_a_user_who_signs_in_later_is_found_in_the_requests_of_a_service() -> None:
+    found: list[str] = []
+    around = AuditContext(actor_kind="service")
+    live = VerifiedContext(around, lambda: found[0] if found else None, ("c",))
+    assert (live.context.user_id, live.context.actor_kind) == ("", "service")
+    found.append("u-17")
+    assert (live.context.user_id, live.context.actor_kind) == ("u-17", "service")
+
+
 def test_what_is_added_to_a_request_that_is_over_is_in_no_other_one() -> None:
     over, other = (VerifiedContext(EMPTY, lambda: None, (each,)) for each in "ab")
     over.let_go()
