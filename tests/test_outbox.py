@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -304,6 +305,7 @@ _FORGED = [
     draft() + ',"chain":"0000000000000000"',
     draft() + ',"more":"x"',
     draft().replace('"id":"', '"id":"x'),
+    draft().replace('"id":"', rf'"id":"{UUID(int=0)}\n'),
     draft().replace("{", "[", 1),
     draft() + "\n",
 ]
@@ -326,6 +328,18 @@ def test_a_row_that_is_no_event_is_declared_as_lost(
     (found,) = verify_paths([shop.as_user("the_reader")])
     assert found.report.exit_status == 4
     assert "declared-gap" in found.report.counts
+
+
+@pytest.mark.parametrize("ts", ["x" * 30, r"2026-05-19T20:00:00.123456789\u005a"])
+def test_two_events_with_one_time_that_is_none_are_declared_as_lost(
+    shop: Database, ts: str
+) -> None:
+    forged = '{"ts":"' + ts + draft()[len('{"ts":"') + 30 :]
+    with psycopg.connect(shop.as_user("the_writer")) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO audit_emit.outbox (service, unlinked) VALUES ('shop', %s)", [[forged]] * 2
+        )
+    assert seal(shop).seal().refused == 2
 
 
 def test_a_chain_that_takes_nothing_holds_up_no_other_one(

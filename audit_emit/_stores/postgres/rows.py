@@ -21,6 +21,8 @@ from audit_emit._stores.base import Linked
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _is_uuid = re.compile(_UUID).fullmatch
 _are_uuids = re.compile(f"{_UUID}(?:\n{_UUID})*").fullmatch
+_UUID_LENGTH = 37
+"""With a newline; one text that holds two UUIDs and a newline is none."""
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 COPIED = 1024
 """Characters of a copy: what is longer is not indexed whole, and stands in the line."""
@@ -95,13 +97,19 @@ def project(line: str) -> Copies:
 def _usual(lines: Sequence[str]) -> list[Copies] | None:
     """The copies of several lines where none is out of the ordinary, in a quarter of the time."""
     text = "\n".join(lines)
-    if not lines or "\\u" in text:
+    if "\\u" in text:
         return None  # only so can there be a character that PostgreSQL cannot hold
+    # The decoder takes values, whatever is between them. As each line begins one, none goes over
+    # its end: who writes two in one line and one in two would move the copies of others.
+    if not text.startswith("{") or not text.count("\n") == text.count("\n{") == len(lines) - 1:
+        return None
     try:
         found = _TEXT_DECODER.decode_lines(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
-    if len(found) != len(lines) or _are_uuids("\n".join([one.id for one in found])) is None:
+    identities = "\n".join([one.id for one in found])
+    is_one_each = len(found) == len(lines) and len(identities) == _UUID_LENGTH * len(found) - 1
+    if not is_one_each or _are_uuids(identities) is None:
         return None
     copies: list[Copies] = list(map(_copies_of, map(msgspec.structs.astuple, found)))
     if max(map(len, lines)) > COPIED and any(len(max(one, key=len)) > COPIED for one in copies):  # type: ignore[arg-type]

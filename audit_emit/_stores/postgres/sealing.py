@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from audit_emit._format.record import RESERVED, TYPE, parsed
+from audit_emit._format.record import RESERVED, TYPE, ns_of, parsed
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._settings.address import Address
 from audit_emit._stores.base import Linked
@@ -217,9 +217,18 @@ def _is_event(text: str, row: UnlinkedRow, service: str) -> bool:
         and (not event_type.startswith(RESERVED) or event_type == "audit.invalid_event_type")
         and members["service"] == service
         and row.copies.id is not None
-        and len(row.copies.ts) == len("2026-05-19T20:00:00.123456789Z")
+        and row.copies.ts == text[7:37]
+        and _is_time(row.copies.ts)
         and isinstance(members["fields"], dict)
     )
+
+
+def _is_time(ts: str) -> bool:
+    try:
+        ns_of(ts)
+    except ValueError:
+        return False
+    return ts.endswith("Z") and len(ts) == len("2026-05-19T20:00:00.123456789Z")
 
 
 def _loss(rows: int) -> dict[str, Any]:

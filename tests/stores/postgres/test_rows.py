@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 from support.postgres_records import draft, drafts
@@ -59,6 +61,11 @@ def test_a_copy_is_what_an_index_takes(user: str, copy: str) -> None:
     assert project(draft(user=user) + "}").user_id == copy
 
 
+def test_two_uuids_are_no_uuid() -> None:
+    line = re.sub('"id":"([^"]*)"', r'"id":"\1\\n\1"', draft()) + "}"
+    assert project(line).id is None
+
+
 @pytest.mark.parametrize(
     "texts",
     [
@@ -70,8 +77,12 @@ def test_a_copy_is_what_an_index_takes(user: str, copy: str) -> None:
         [draft(), draft(user="\0"), "{"],
         [draft().replace('"user_id":"u-17"', '"user_id":null'), draft() + "\n"],
         [draft() + "}\n{" + draft()[1:]],
+        ['{"fields":{', "," + draft()[1:], draft(user="mallory") + "}" + draft(), draft()],
     ],
-    ids=["none", "usual", "a long one", "long lines", "no UUID", "broken", "null", "two in one"],
+    ids=[
+        *("none", "usual", "a long one", "long lines", "no UUID", "broken", "null", "two in one"),
+        "one in two",
+    ],
 )
 def test_many_texts_have_the_copies_that_each_has(texts: list[str]) -> None:
     assert UnlinkedRow.each(texts) == [UnlinkedRow.of(text) for text in texts]
