@@ -312,7 +312,7 @@ def _keep_appending(
     reference: weakref.ref[Emitter], appender: Appender, thread: Background
 ) -> None:
     """See ``_append_until_idle``."""
-    failures, began, tried, busy = 0, 0.0, 0.0, monotonic()
+    failures, began, tried, busy = 0, float("-inf"), 0.0, monotonic()
     while True:
         emitter = reference()
         if emitter is None or not appender.belongs_to(thread):

@@ -215,6 +215,7 @@ def test_a_flush_does_not_wait_for_the_end_of_a_pause(
 def test_what_comes_within_a_pace_is_appended_together_once_somebody_asks(
     emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(appender, "monotonic", lambda: 1.0)  # a machine that has just started
     monkeypatch.setattr(appender, "_PACE_SECONDS", 3600.0)
     emitter.emit(None, "a.b", {"n": 1})
     until(lambda: numbers(store) == [1] and not emitter.outbox.is_draining)
