@@ -48,8 +48,8 @@ class Text:
         outer: dict[str, str] = {}
         yield "  get = record.get"
         for field, variable in self.fields.items():
-            first, _, rest = field.partition(".")
-            if not rest:
+            first, dot, rest = field.partition(".")
+            if not dot:
                 yield f"  {variable} = get({self.value(field)})"
                 continue
             if first not in outer:

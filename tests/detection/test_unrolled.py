@@ -5,7 +5,8 @@ from pathlib import Path
 
 from audit_emit._detection.engine import Engine
 from audit_emit._detection.loading import built_in, rules_in
-from audit_emit._detection.unrolled import _compiled, function
+from audit_emit._detection.unrolled import Text, _compiled, function
+from audit_emit._detection.values import getter
 
 HOSTILE = "x\"'):\n  raise SystemExit\n#\\"
 
@@ -34,6 +35,16 @@ def test_a_text_is_compiled_once_whatever_it_refers_to() -> None:
     assert _compiled.cache_info().misses == before + 1
     assert one.__code__ is not other.__code__
     assert (one(None), other(None)) == (1, 2)
+
+
+def test_what_is_written_out_reads_what_a_getter_does() -> None:
+    inner = {"": 1, "b": {"": 2, "c": 3}, "b.c": 4}
+    record = {"": inner, "a": inner, "a.": 5, "a.b": 6, "x": [inner], ".": 7, "seq": 8}
+    for name in ("", "a", "a.", ".", ".b", "a.b", "a.b.", "a.b.c", "a..", "x.b", "seq", "no.b"):
+        text = Text({})
+        returned = f"  return {text.field(name)}"
+        made = function("def made(record):", [*text.reading(), returned], text.values)
+        assert made(record) == getter(name)(record), name
 
 
 def test_names_and_texts_of_a_rule_are_compared_and_not_run(tmp_path: Path) -> None:
