@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.json import Decoder
@@ -22,6 +23,7 @@ from audit_emit._redaction.names import (
     is_secret_value,
     is_weak,
 )
+from audit_emit._redaction.readings import escaped, readings
 from audit_emit._redaction.redactor import OVERLAP, SCAN, Redactor, Secret
 from audit_emit._redaction.siblings import NO_NAMES, is_looked_into
 from audit_emit._runtime.foreign import type_name
@@ -316,10 +318,24 @@ def _read_json(text: str) -> tuple[Any, bool] | None:
 
 
 def _is_whole(text: str, value: object) -> bool:
-    """Whether a JSON text is an object all of which is in its value.
+    """Whether a JSON text is an object all of which is in its value, under names as they are.
 
-    Of two members of one name only one is. A list alone may be one of a name and its value.
+    Of two members of one name only one is. A list alone may be one of a name and its value. And a
+    name may have further escapes, which only a text is looked at for.
     """
-    if type(value) is not dict:
+    if type(value) is not dict or "\\u0022" in text:
         return False
-    return "\\u0022" not in text and encode.to_json(value).count('"') == text.count('"')
+    if encode.to_json(value).count('"') != text.count('"'):
+        return False
+    return not escaped(text) or not any(readings("\n".join(_names_in(value))))
+
+
+def _names_in(value: dict[str, Any]) -> Iterator[str]:
+    """The names in an object, at any depth."""
+    queue: list[Any] = [value]
+    for one in queue:  # grows
+        if type(one) is dict:
+            yield from one
+            queue += one.values()
+        elif type(one) is list:
+            queue += one

@@ -110,13 +110,10 @@ class Engine:
         undone = list(readings(text))
         if undone and len(text) > _MAX_OF_EACH_READING:
             return self._in_long(text, undone[-1], is_secret, is_member)
-        found = list(self._find(text, is_secret))
-        for steps in undone:
-            for start, end, rule in self._find(steps[-1].text, is_secret):
-                found.append(Found(*_placed(steps, (start, end)), rule))
         judged = structures.Judged(text, is_member)
-        if judged.shown:
-            found = [one for one in found if one.rule not in _BY_NAME or not judged.settles(one)]
+        found = [one for one in self._find(text, is_secret) if not _is_settled(one, judged)]
+        for steps in undone:
+            found += self._in_reading(steps, judged, is_secret)
         found += self._in_structures(judged, is_secret)
         if undone and not judged.containers:
             steps = undone[-1]
@@ -124,6 +121,24 @@ class Engine:
             for start, end, rule in self._in_structures(inner, is_secret):
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
+
+    def _in_reading(
+        self, steps: list[Reading], judged: structures.Judged, is_secret: SecretNames
+    ) -> Iterator[Found]:
+        """What a reading of a text says besides.
+
+        What ``judged`` says of the text itself is not enough: there a name may be escaped.
+        """
+        within: structures.Judged | None = None
+        for one in self._find(steps[-1].text, is_secret):
+            placed = Found(*_placed(steps, one[:2]), one.rule)
+            if _is_settled(placed, judged):
+                within = within or structures.Judged(steps[-1].text, judged.is_secret)
+                if _is_settled(one, within):
+                    continue
+            yield placed
+        for span in within.held if within is not None else ():
+            yield Found(*_placed(steps, span), "structure")
 
     def _in_long(
         self, text: str, steps: list[Reading], is_secret: SecretNames, is_member: SecretNames
@@ -178,12 +193,16 @@ class Engine:
             inner = list(self._find(said, is_secret))
             if depth < _MAX_NESTED:
                 within = structures.Judged(said, judged.is_secret)
-                if within.shown:
-                    inner = [o for o in inner if o.rule not in _BY_NAME or not within.settles(o)]
+                inner = [one for one in inner if not _is_settled(one, within)]
                 inner += self._in_structures(within, is_secret, depth + 1)
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)
+
+
+def _is_settled(found: Found, judged: structures.Judged) -> bool:
+    """Whether the dicts in a text say that what a name before it holds back is none."""
+    return bool(judged.shown) and found.rule in _BY_NAME and judged.settles(found)
 
 
 def _some(rule: str, spans: Iterable[Span], length: int) -> Iterator[Found]:

@@ -65,6 +65,24 @@ def test_what_is_harmless_stays_as_it_is(fields: dict[str, Any]) -> None:
     assert all(text is None or json.loads(text) == fields for text in quick)
 
 
+SHORT = {
+    'got {"password": 4711.5, "x": "a b"}': "4711",
+    'got {"password": 4711e3, "x": "a b"}': "4711",
+    'got {"pin": 0000, "x": "a b"}': "0000",
+    'got {"rows": [["user", "pin"], ["bob", 0001]]}': "0001",
+    'got {"token": {"id": 5, "name": "pw=Ab12"}}': "Ab12",
+    f'{{{", ".join(f""" "n{n}": "pw=Xy{n:02}" """ for n in range(64))}'
+    ', "token": {"id": 5}, "last": "pin:4711"}': "4711",
+}
+"""Secrets of some characters only within dicts that a text shows: numbers, texts, behind many."""
+
+
+@for_each("case", list(SHORT))
+def test_a_dict_in_a_text_shows_no_secret_for_being_short(case: str) -> None:
+    assert SHORT[case] not in shown({"x": case})
+    assert SHORT[case] not in str(Redactor().scrub(case))
+
+
 CODES = """
 Your verification code is §.
 your one-time code is §

@@ -13,12 +13,7 @@ from typing import Any
 
 from audit_emit._redaction.finders.extent import PLACEHOLDER, Span, closing_quote
 from audit_emit._redaction.finders.prose import is_plain_number, is_plain_value
-from audit_emit._redaction.names import (
-    depends_on_value,
-    fold,
-    is_described,
-    is_secret_value,
-)
+from audit_emit._redaction.names import depends_on_value, fold, is_described, is_secret_value
 from audit_emit._redaction.siblings import Siblings, find_siblings, is_looked_into
 from audit_emit._runtime.lazy import Pattern
 
@@ -29,7 +24,7 @@ IsSecret = Callable[[str], bool]
 _MAX_TOKENS = 2048
 _MAX_DEPTH = 16
 _MAX_NAME = 256
-_SHORTEST = 8
+_SHORTEST = 3
 _LONG = 2048
 
 _BEGIN = Pattern(
@@ -42,7 +37,6 @@ _TOKEN = Pattern(
     r"|([{\[(])|([}\])])|(=>|[:=]+)|(,)"
     r"|[^\s{}\[\](),:=\"'\\]+"
 )
-_NUMBER = Pattern(r"-?[0-9]{1,18}")
 _LITERALS: dict[str, bool | None] = {
     "true": True,
     "True": True,
@@ -51,7 +45,8 @@ _LITERALS: dict[str, bool | None] = {
     "null": None,
     "None": None,
 }
-_FRACTION = Pattern(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?(?:[eE][+\-]?[0-9]{1,3})?")
+_NUMBER = Pattern(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][+\-]?[0-9]{1,3})?")
+_DIGITS = Pattern(r"-?[0-9]{1,18}")
 _CLOSED_BY = {"{": "}", "[": "]", "(": ")"}
 _WORD = Pattern(r"[A-Za-z_][\w.\-]{0,63}")
 _NOT_A_WORD = Pattern(r"[\s=:;,|<>(\\%&]|[^\x00-\x7f]")
@@ -235,7 +230,7 @@ class _Form:
             self.holds = self._last not in ("value", "}") and (
                 bool(quote or opening)
                 or match.group() in _LITERALS
-                or _FRACTION.fullmatch(match.group()) is not None
+                or _NUMBER.fullmatch(match.group()) is not None
             )
             self._last = "," if opening else "value"
         self.holds = self.holds and not between.strip(" \t\r\n")
@@ -255,12 +250,14 @@ def _close(stack: list[Container], end: int) -> None:
         stack[-1].add(container.plain, (container.start, end), container)
 
 
-def _bare(word: str, container: Container) -> int | str | bool | None:
+def _bare(word: str, container: Container) -> float | str | None:
     """A value without quotes: a number; a word in a list, which may be the name of a column."""
-    if _NUMBER.fullmatch(word):
-        return int(word)
+    if number := _NUMBER.fullmatch(word):
+        return float(word) if any(number.groups()) else int(word)
     if word in _LITERALS:
         return _LITERALS[word]
+    if _DIGITS.fullmatch(word):
+        return word  # 0000 is no number, and may be somebody's PIN
     return word if container.bracket == "[" and _WORD.fullmatch(word) else None
 
 
@@ -290,8 +287,11 @@ class Judged:
             self._judge(outermost)
 
     def settles(self, found: tuple[int, int, str]) -> bool:
-        """Whether a span is that of a member that is shown, and of what is behind it there."""
-        return found[1] <= self.shown.get(found[0], 0)
+        """Whether a span is that of a member that is shown, and of what is behind it there.
+
+        One to the end of the text is all the rest of it, of which nobody knows more.
+        """
+        return found[1] <= self.shown.get(found[0], 0) and found[1] < len(self.text)
 
     def _names_secret(self, value: object) -> bool:
         return type(value) is str and len(value) <= _MAX_NAME and self.is_secret(value)
