@@ -347,7 +347,7 @@ class AuditLog:
         Raises:
             OSError: a file cannot be read.
         """
-        with open_reader(self.path) as reader:
+        with open_reader(self.path, ring=self._ring) as reader:
             return beginning_of(reader, self._ring)
 
     def head(self) -> Head | None:

@@ -204,6 +204,19 @@ def test_an_object_that_only_he_vouches_for_is_not_fetched_where_a_key_is_given(
     assert his not in fetched
 
 
+def test_where_a_log_begins_is_not_fetched_on_the_word_of_a_manifest_that_is_forged(
+    log: SignedLog, store: Store, fetched: list[str]
+) -> None:
+    first = log.archive(store).made[0]
+    forged = structs.replace(first, at=first.at.replace("20", "21", 1))
+    store.delete_for_good(first.key)
+    store.replace(first.key, forged.to_bytes())
+    fetched.clear()
+    with pytest.raises(OSError, match="nothing of it is fetched"):
+        open_log(where(store), keys=[KEY.to_vkey(ORIGIN)]).beginning()
+    assert first.key_of(first.object) not in fetched
+
+
 def test_parts_by_a_key_that_the_log_names_further_on_are_fetched(
     log: SignedLog, store: Store, fetched: list[str]
 ) -> None:
