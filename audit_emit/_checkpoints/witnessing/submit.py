@@ -26,6 +26,7 @@ Proof = Callable[[int], Sequence[bytes]]
 
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n?")
 _MOST_LINES = 64
+_FORBIDDEN = 403
 
 
 class Outcome(NamedTuple):
@@ -34,7 +35,7 @@ class Outcome(NamedTuple):
     Attributes:
         attempt: what is kept of it.
         cosigned: the cosignature, if there is one.
-        refused: it gave another status than 200, 409 and 422, as where it does not know the key.
+        refused: it answered 403: no key that it knows of this log has signed the note.
     """
 
     attempt: Attempt
@@ -67,7 +68,7 @@ def submit(newest: Checkpoint, note: Note, witness: Witness, proof: Proof) -> Ou
                 return Outcome(Attempt("disagrees", now, known, why))
         if answer.status != 200:
             failed = Attempt("failed", now, note=f"it answered {answer.status}")
-            return Outcome(failed, refused=True)
+            return Outcome(failed, refused=answer.status == _FORBIDDEN)
         return _taken(newest, witness, answer, now)
     except (OSError, ValueError, LookupError) as error:
         return Outcome(Attempt("failed", now, note=f"{type(error).__name__}: {error}"[:300]))

@@ -177,7 +177,7 @@ def test_one_that_is_not_there_or_says_nothing_is_a_failure(
 
 
 @contextmanager
-def refusing_once(witness: Witness, text: bytes, status: int) -> Iterator[str]:
+def refusing(witness: Witness, text: bytes, status: int) -> Iterator[str]:
     """A witness that does not take the checkpoint of that text."""
 
     def respond(request: Request) -> Answer:
@@ -197,7 +197,7 @@ def test_a_witness_that_was_away_while_a_key_was_replaced_does_not_set_the_note_
     away = witness_of(tmp_path / "w2", log, KEYS[1])
     with (
         answering(witness_of(tmp_path / "w1", log)) as one,
-        refusing_once(away, log.newest.text(), 403) as two,
+        refusing(away, log.newest.text(), 403) as two,
     ):
         log.kept.add("w1", KEYS[0].to_vkey(), one)
         log.collect()
@@ -207,6 +207,17 @@ def test_a_witness_that_was_away_while_a_key_was_replaced_does_not_set_the_note_
     assert (attempt.state, attempt.cosigned_size) == ("cosigned", changed.head_seq)
     assert [one.size for one in log.kept.cosigned()] == [changed.head_seq, log.newest.head_seq]
     assert (log.path / "checkpoint").read_bytes() == before
+
+
+def test_a_witness_that_is_down_is_not_taken_for_one_that_knows_no_newer_key(
+    log: WitnessedLog, tmp_path: Path
+) -> None:
+    hand_over(str(log.path), log.newest, Ed25519Key.from_seed(b"o" * 32))
+    log.grow()
+    with refusing(witness_of(tmp_path / "w", log), log.newest.text(), 503) as url:
+        log.kept.add("w1", KEYS[0].to_vkey(), url)
+        attempt = log.collect()[ID]
+    assert (attempt.state, attempt.note) == ("failed", "it answered 503")
 
 
 def test_a_shared_key_has_no_notes(tmp_path: Path) -> None:
