@@ -240,3 +240,14 @@ def test_what_nobody_vouches_for_is_counted_once_and_together(log: SignedLog, st
     assert raised.value.reason == "unvouched"
     vouching.trust(RING)
     vouching.check(made[2], made[2].object)
+
+
+def test_another_version_of_what_was_counted_is_counted_for_itself(
+    log: SignedLog, store: Store
+) -> None:
+    one = log.archive(store).made[0]
+    vouching = Vouching([one], KeyRing([THIEF]), one.object.size)
+    vouching.check(one, one.object)
+    larger = structs.replace(one.object, version="another", packed_size=1 << 50)
+    with pytest.raises(ArchiveError, match=r"no key .*--key"):
+        vouching.check(one, larger)

@@ -53,7 +53,7 @@ class Vouching:
         self._ring = ring
         self._left = most
         self._most = most
-        self._taken: set[tuple[str, str]] = set()
+        self._taken: set[tuple[str, Packed]] = set()
         self._keys = -1
         self._good: set[tuple[int, int]] = set()
 
@@ -68,7 +68,7 @@ class Vouching:
             return ""
         if of.check(self._ring) == "mismatch":
             return f"{of.key}: the key that it names did not sign it; nothing of it is fetched"
-        if (of.key, part.name) in self._taken:
+        if (of.key, part) in self._taken:
             return ""
         size = max(part.size, part.packed_size)
         if size > self._left:
@@ -77,7 +77,7 @@ class Vouching:
                 "bytes are fetched of what is so; give the key that signed it (--key)"
             )
         self._left -= size
-        self._taken.add((of.key, part.name))
+        self._taken.add((of.key, part))
         return ""
 
     def check(self, of: Manifest, part: Packed) -> None:
