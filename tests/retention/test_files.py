@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import gzip
 import os
 import threading
@@ -276,10 +277,14 @@ class TestInterruptions:
                     rotate()
 
         def rotate() -> None:
+            # As the library does it: with the lock, or a record that is written between the two
+            # renames is in a file that the second one replaces.
             fresh = Path(f"{log.active}.new")
-            fresh.touch()
-            log.rotate()
-            fresh.rename(log.active)
+            with open(log.layout.lock, "rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                fresh.touch()
+                log.rotate()
+                fresh.rename(log.active)
 
         def prune() -> None:
             try:
