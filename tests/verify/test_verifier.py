@@ -488,6 +488,15 @@ class TestReading:
         report = ours(active, heads={5: "ab" * 32})
         assert kinds(report) == {"checkpoint-root-mismatch": [5]}
 
+    def test_a_line_that_is_torn_for_long_is_not_waited_for(
+        self, active: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with active.open("ab") as file:
+            file.write(b'{"ts":"')
+        os.utime(active, (0, 0))
+        monkeypatch.setattr("time.sleep", lambda _: pytest.fail("waited"))
+        assert kinds(ours(active)) == {"torn-tail": [ours(active).last_seq + 1]}
+
     def test_a_growing_file_is_verified_up_to_its_end(self, active: Path) -> None:
         stop = threading.Event()
 

@@ -49,8 +49,8 @@ _FOREIGN = rb'(?:(?:(?!"v"|\\)[^\n])*'
 _LINES = re.compile(_FOREIGN + rb"(?<!\})\n){1,4096}|" + _FOREIGN + rb"\}\n){1,4096}|[^\n]*\n")
 """Lines that have no member ``v``, many at a time, or one line."""
 
-_PATIENCE = 0.05
-"""Seconds that a record may take to be written to its end."""
+_PATIENCE = 0.5
+"""Seconds that a record may take to be written to its end, on a machine that has much to do."""
 
 
 class FilesReader:
@@ -141,15 +141,18 @@ class FilesReader:
         return Block(file.name, position, data, self._read + done)
 
     def _finished_line(self, stream: Stream, position: int) -> Iterator[Block]:
-        """A record that was being written when the file's size was taken is read to its end."""
-        deadline = time.monotonic() + _PATIENCE
+        """A record that was being written when the file's size was taken is read to its end.
+
+        A line to which nothing was written for as long is torn, and is not waited for.
+        """
+        deadline = time.monotonic() + _PATIENCE - max(stream.idle_seconds(), 0.0)
         while stream.inside_line and time.monotonic() < deadline:
             data = stream.more(position)
             if data:
                 yield self._block(stream.file, position, data)
                 position += len(data)
             else:
-                time.sleep(_PATIENCE / 10)
+                time.sleep(_PATIENCE / 100)
 
     def _proved(self, file: LogFile, pool: Pool) -> Iterator[Block | Flaw | ProvedBlock]:
         yield self._block(file, 0, b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO, Self
@@ -47,6 +48,10 @@ class Stream:
     def may_grow(self) -> bool:
         """Whether somebody may be writing it, and all of it is wanted."""
         return self.file.size >= 0 and not self.file.packed and self.file.end < 0
+
+    def idle_seconds(self) -> float:
+        """For how long nothing was written to the file; below 0 where a clock was set back."""
+        return time.time() - os.fstat(self._descriptor).st_mtime
 
     def read(self, position: int, end: int = sys.maxsize) -> bytes:
         """The next whole lines; what is no line is given as it is, and nothing at the end.
