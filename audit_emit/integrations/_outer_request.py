@@ -39,7 +39,8 @@ def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
         audit = SERVED.get()
         if audit is None or audit.finished or not _same(audit.origin, origin):
             return None
-    return audit if isinstance(audit, RequestAudit) else None
+    # What somebody kept a copy of and serves again when that request is over is another one.
+    return audit if isinstance(audit, RequestAudit) and not audit.finished else None
 
 
 def _same(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> bool:

@@ -256,6 +256,26 @@ def test_a_request_that_the_application_makes_itself_is_another_one(
     assert len({record["correlation_id"] for record in audit_log.records("http.request")}) == 2
 
 
+def test_a_scope_that_is_kept_and_served_again_after_its_request_is_another_request(
+    audit_log: AuditLog,
+) -> None:
+    kept: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        kept.append(dict(scope))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    audited = AuditMiddleware(app, emitter=audit_log.emitter)
+    get(audited, "/first")
+
+    async def quiet(*_: Any) -> Any: ...
+
+    asyncio.run(audited({**kept[0], "path": "/again"}, quiet, quiet))
+
+    assert [one["fields"]["path"] for one in audit_log.records()] == ["/first", "/again"]
+
+
 def test_an_asgi_application_in_a_flask_one_is_one_record(
     inner: Inner, audit_log: AuditLog
 ) -> None:
