@@ -20,6 +20,7 @@ from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import driver
 from audit_emit._stores.postgres.rows import APPEND, BATCH, Head, Row, arguments
+from audit_emit.errors import DatabaseError
 
 _BYTES = 4 << 20
 _HEAD = "SELECT chain, seq, hash, ts, kind FROM audit_emit.heads WHERE chain = %s"
@@ -213,6 +214,13 @@ class Shipper:
         if now.seq > rows[-1].seq or not rest:
             last = rows[-1]
             return Head(head.chain, last.seq, last.hash, last.copies.ts, kind), 0
+        # The server writes the link to the head that it is given, whatever the record links to.
+        if (rest[0].seq, rest[0].prev) != (now.seq + 1, now.hash):
+            raise DatabaseError(
+                "not-linked",
+                f"{self._address.shown}: chain {head.chain} ends with another record than before, "
+                f"{now.seq}: was a backup of the database restored?",
+            )
         return self._append(now, rest)
 
     def _checkpoints(self, reader: LogReader, chain: str) -> int:

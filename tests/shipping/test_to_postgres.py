@@ -165,6 +165,29 @@ def _branch(lines: list[bytes], after: int) -> list[bytes]:
     return made.add(5, user_id="mallory").lines
 
 
+def test_what_a_database_has_lost_meanwhile_is_shipped_again_and_never_linked_to_another_record(
+    audited: Database, tmp_path: Path
+) -> None:
+    lines = MadeChain().add(BATCH + 7).lines
+    shipper = Shipper(Address(audited.as_user("the_writer")))
+
+    def restore_a_backup() -> bool:
+        audited.run(
+            "SET session_replication_role = replica; DELETE FROM audit_emit.records WHERE seq > 9; "
+            "UPDATE audit_emit.heads SET seq = 9, "
+            "hash = (SELECT r.hash FROM audit_emit.records r WHERE r.seq = 9)"
+        )
+        return False
+
+    (reader,) = open_readers([str(write(tmp_path / "log", lines))])
+    with reader, pytest.raises(DatabaseError, match="backup"):
+        shipper.ship(reader, give_up=restore_a_backup)
+    shipper.close()
+    assert in_database(audited) == lines[:9]
+    assert ship(audited, tmp_path / "log").records == BATCH + 7 - 9
+    assert in_database(audited) == lines
+
+
 @pytest.mark.parametrize("what", ["it was written anew", "it was cut", "another end"])
 def test_another_log_is_a_finding_and_nothing_is_merged(
     audited: Database, tmp_path: Path, what: str
