@@ -132,7 +132,7 @@ class SealingBuilder(RecordBuilder):
                 return (part, new_id), wire[2]
         pieces = self.normaliser.pieces(pieces, fields, kind[1])
         if pieces is None:
-            return self._full(ctx, event_type, fields, {})
+            return self._judged(event_type, *self._full(ctx, event_type, fields, {}))
         return self._in_pieces(event_type, kind, pieces, wire)
 
     def _in_pieces(
@@ -176,7 +176,7 @@ class SealingBuilder(RecordBuilder):
         plain.update((name, one.value) for name, one in found.items())
         body = self.normaliser.fast(plain, kind[1])
         if body is None or _HALF in body:
-            return self._full(ctx, event_type, fields, {})
+            return self._judged(event_type, *self._full(ctx, event_type, fields, {}))
         if self._marker is not None:
             body = self._marker.body(event_type, body, found)
         new_id = self._clock.new_id()
@@ -185,7 +185,10 @@ class SealingBuilder(RecordBuilder):
 
     def _composed(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
         """An event in which no value of a person is in plain sight."""
-        part, closing = super().compose(ctx, event_type, fields)
+        return self._judged(event_type, *super().compose(ctx, event_type, fields))
+
+    def _judged(self, event_type: Any, part: Part, closing: str) -> tuple[Part, str]:
+        """With what does not fit; where something is sealed, that was looked for before."""
         if self._marker is not None and type(part) is str:
             part = self._marker.part(event_type, part)
         return part, closing

@@ -551,6 +551,15 @@ def test_a_schema_judges_what_is_sealed_not_the_ciphertext(
     assert opened(last(log), keys)["/age"] == "forty"
 
 
+@for_each("value", [1, "password=hunter2hunter2", {"password": 7}, "half \ud83d", "y" * 9000])
+def test_a_schema_judges_an_event_of_no_person_on_each_of_its_ways(
+    make: Make, log: Path, value: Any
+) -> None:
+    emitter = make(schemas={"a.b": {"properties": {"n": {"type": "integer"}}}})
+    emitter.emit(None, "a.b", {"n": "x", "m": value})
+    assert json.loads(last(log))["fields"]["_schema"]
+
+
 def test_a_line_that_is_cut_for_stdout_still_opens(
     make: Make, log: Path, keys: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
