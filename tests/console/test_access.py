@@ -30,6 +30,13 @@ def test_the_costliest_hash_that_is_taken_can_be_made() -> None:
     assert access.identify(basic("vera", "x")) is not None
 
 
+def test_a_hash_costs_what_it_should_and_a_name_that_is_not_known_costs_as_much() -> None:
+    """Those of the other tests are cheap; these are the costs of OWASP's cheat sheet."""
+    costs = "scrypt:16384:8:5:"
+    assert hash_password("x").startswith(costs)
+    assert users(vera={})._nobody.startswith(costs)
+
+
 def test_the_right_password_is_its_user() -> None:
     access = users(vera={"role": "viewer", "workspaces": ["acme"]})
     assert access.identify(basic("vera")) == Identity("vera", Role.VIEWER, ("acme",))
