@@ -123,13 +123,14 @@ class Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the arguments begin with; of a slip of the pen, what was meant."""
+        name = args[0]  # of what is like an option, the parser leaves nothing in the list
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = get_close_matches(args[0], COMMANDS, cutoff=0.7)
+            near = get_close_matches(name, COMMANDS, cutoff=0.7)
             if not near:
                 raise
-            told = f"No such command {args[0]!r}. Did you mean {' or '.join(near)}?"
+            told = f"No such command {name!r}. Did you mean {' or '.join(near)}?"
             raise click.UsageError(told, ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

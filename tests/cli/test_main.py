@@ -59,7 +59,7 @@ def test_a_slip_in_the_name_of_a_command_is_told_apart(capsys: pytest.CaptureFix
     assert "'verfy'. Did you mean verify?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["no-such"], ["--no-such"], []])
+@pytest.mark.parametrize("arguments", [["no-such"], ["--no-such"], ["--", "--no-such"], []])
 def test_a_wrong_command_line_is_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
