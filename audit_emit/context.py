@@ -226,7 +226,9 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
                 return found, ""
         if isinstance(ctx, Context):
             bound = ctx.get(VAR, EMPTY)
-            return bound if isinstance(bound, AuditContext) else bound.context, ""
+            found = bound if isinstance(bound, AuditContext) else bound.context
+            if issubclass(type(found), AuditContext):
+                return found, ""
         if isinstance(ctx, Mapping):
             ids = {name: ctx[name] for name in FIELDS if name in ctx}
             return current_context().replace(**ids), _unknown(ctx)

@@ -228,11 +228,22 @@ def test_a_type_that_is_no_text_costs_no_field(
     assert record["fields"]["a"] == 1
 
 
-@pytest.mark.parametrize("said", [AuditContext, LiveContext])
+class LyingAll(LyingClass):
+    """Has whatever it is asked for, as the mocks of tests do."""
+
+    def __getattr__(self, name: str) -> Any:
+        return LyingAll(str)
+
+    def __call__(self, *given: Any) -> Any:
+        return self
+
+
+@pytest.mark.parametrize("make", [LyingClass, LyingAll])
+@pytest.mark.parametrize("said", [AuditContext, LiveContext, contextvars.Context])
 def test_a_context_that_only_says_it_is_one_costs_no_field(
-    emitter: Emitter, log: Path, said: type
+    emitter: Emitter, log: Path, said: type, make: Callable[[type], Any]
 ) -> None:
-    lies: Any = LyingClass(said)
+    lies = make(said)
     assert emitter.emit(lies, "a.b", {"a": 1}) is not None
     assert events(log)[0]["fields"] == {"a": 1}
     assert emitter.counters.invalid_contexts == 1
