@@ -83,11 +83,14 @@ class Clock:
         """``draft`` for an event of another time than now, which is in nanoseconds since 1970."""
         digits = f"{ns:019d}"
         stamp = make_stamp(digits, self.process)
+        process = stamp.process
         if type(part) is tuple:
             part, new_id = part
+            if new_id[14:23] != process:  # as in ``draft``
+                process = new_id[14:23]
         else:
             new_id = f"{stamp.id_head}{next(self.ids)}"
-        return Draft(f"{stamp.head}{digits[10:]}{part}{new_id}{end}", ns, new_id, stamp.process)
+        return Draft(f"{stamp.head}{digits[10:]}{part}{new_id}{end}", ns, new_id, process)
 
 
 def _as_it_is(text: str, _old: str, _new: str) -> str:

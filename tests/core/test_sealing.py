@@ -25,6 +25,7 @@ from support.waiting import PATIENCE
 
 from audit_emit import AuditContext, Emitter, Event, Subject
 from audit_emit._core import keyring
+from audit_emit._core.deferred import emit_late
 from audit_emit._core.sealing import SealingBuilder
 from audit_emit._runtime import compiled
 from audit_emit._stores.jsonl.store import JsonlStore
@@ -521,6 +522,34 @@ def test_an_event_whose_process_is_forked_in_its_middle_opens_in_both(
     lines = [line for line in log.read_bytes().splitlines() if b"aes256gcm" in line]
     assert [opened(line, keys) for line in lines] == [{"/x": 0}, {"/x": 1}, {"/x": 1}]
     assert len({json.loads(line)["id"] for line in lines}) == 3
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_event_whose_process_is_forked_once_it_is_sealed_has_two_ids(
+    make: Make, log: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, is_late: bool
+) -> None:
+    emitter = make()
+    compose, pids = emitter.builder.compose, [os.getpid()]
+
+    def forks(*given: Any) -> Any:
+        made = compose(*given)
+        pids.append(os.fork())
+        return made
+
+    with monkeypatch.context() as patched:
+        patched.setattr(emitter.builder, "compose", forks)
+        event = AuditContext(), "a.b", {"x": Subject("u-17", 1)}
+        if is_late:
+            emit_late(emitter, 1_780_000_000.0, *event)
+        else:
+            emitter.emit(*event)
+    emitter.flush()
+    if pids[1] == 0:
+        os._exit(0)
+    assert os.waitpid(pids[1], 0)[1] == 0
+    lines = [line for line in log.read_bytes().splitlines() if b"aes256gcm" in line]
+    assert [opened(line, keys) for line in lines] == [{"/x": 1}, {"/x": 1}]
+    assert len({json.loads(line)["id"] for line in lines}) == 2
 
 
 def test_the_published_verifier_takes_such_a_log(make: Make, log: Path) -> None:
