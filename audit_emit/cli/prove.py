@@ -140,8 +140,9 @@ def _continued(logs: Sequence[str], old: int, new: int | None) -> Exit:
 def _made(where: Sequence[str], seq: int, *, portable: bool) -> Evidence | TlogProof:
     if not portable:
         return _opened(where).prove(seq)
-    with open_reader(*where) as reader:
-        return prove_tlog(reader, seq, KeyRing.from_sources([]))
+    ring = KeyRing.from_sources([])
+    with open_reader(*where, ring=ring) as reader:
+        return prove_tlog(reader, seq, ring)
 
 
 def _opened(where: Sequence[str]) -> AuditLog:

@@ -24,7 +24,7 @@ from audit_emit._facade.queries import (
 from audit_emit._facade.records import Head, Placement, head_of, is_time, link_of
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.console import messages
-from audit_emit.log import open_log
+from audit_emit.log import KeyRing, open_log
 
 WALKED = 300_000
 """Lines that are looked at for a picture or a list; a page of records looks at all."""
@@ -98,7 +98,11 @@ class Page(NamedTuple):
 
 
 def page_of(
-    where: Sequence[str], question: Question, size: int, after: Cursor | None = None
+    where: Sequence[str],
+    question: Question,
+    size: int,
+    after: Cursor | None = None,
+    ring: KeyRing | None = None,
 ) -> Page:
     """The records that answer, from a place on.
 
@@ -108,6 +112,7 @@ def page_of(
             for nothing.
         size: records of a page.
         after: the place; ``None`` for the end of the log.
+        ring: the keys that are given, if any, for what is to be fetched from an archive.
 
     Raises:
         FileNotFoundError: there is no log.
@@ -118,7 +123,7 @@ def page_of(
     lines: list[bytes] = []
     at = after or Cursor(0)
     newest: Head | None = None
-    for line, here in _walked(_newest_first(where, question, after), after):
+    for line, here in _walked(_newest_first(where, question, after, ring), after):
         if not question.workspaces:
             newest = newest or head_of(line)
         if not line or not may_answer(line):
@@ -149,15 +154,22 @@ class Answers:
     """The records that answer, newest first, as far as they are asked for.
 
     Args:
-        where, question: as for ``page_of``.
+        where, question, ring: as for ``page_of``.
         walked: lines that are looked at.
 
     Attributes:
         cut: there were more lines than that.
     """
 
-    def __init__(self, where: Sequence[str], question: Question, walked: int = WALKED) -> None:
+    def __init__(
+        self,
+        where: Sequence[str],
+        question: Question,
+        walked: int = WALKED,
+        ring: KeyRing | None = None,
+    ) -> None:
         self._where = where
+        self._ring = ring
         self._question = question
         self._walked = walked
         self.cut: bool = False
@@ -165,7 +177,7 @@ class Answers:
     def __iter__(self) -> Iterator[tuple[bytes, Placement]]:
         """The lines, each with what it is placed by."""
         may_answer = _sieve(self._question)
-        lines = _newest_first(self._where, self._question, None)
+        lines = _newest_first(self._where, self._question, None, self._ring)
         for number, line in enumerate(lines):
             if number == self._walked:
                 self.cut = True
@@ -176,10 +188,12 @@ class Answers:
                     yield line, found
 
 
-def times_of(where: Sequence[str], question: Question, size: int) -> tuple[list[int], bool]:
+def times_of(
+    where: Sequence[str], question: Question, size: int, ring: KeyRing | None = None
+) -> tuple[list[int], bool]:
     """When the newest records were that answer, and whether there may be more."""
     times: list[int] = []
-    answers = Answers(where, question)
+    answers = Answers(where, question, ring=ring)
     for _, found in answers:
         if len(times) == size:
             return times, True
@@ -210,7 +224,7 @@ def _order(seq: int, beside: int) -> tuple[float, int]:
 
 
 def _newest_first(
-    where: Sequence[str], question: Question, after: Cursor | None
+    where: Sequence[str], question: Question, after: Cursor | None, ring: KeyRing | None
 ) -> Iterator[bytes]:
     last = after.seq if after is not None else 0
     if is_address(where[0]):
@@ -219,7 +233,7 @@ def _newest_first(
         with open_log(where[0]).follow() as log:
             yield from log.newest_first(last)
     if any(map(is_archive, where)):
-        yield from newest_first(away_files(where), last)
+        yield from newest_first(away_files(where, ring), last)
 
 
 def _rows(where: str, question: Question, after: Cursor | None) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from audit_emit.console.filters import Filters
 from audit_emit.console.paging import Answers, Page, page_of, times_of
 from audit_emit.console.place import PAGE, Found, named_by
 from audit_emit.console.tops import Tops, tops_of
-from audit_emit.log import Standing, open_log
+from audit_emit.log import KeyRing, Standing, open_log
 
 _LATEST_CHECKPOINTS = 200
 _AT_A_TIME = 1 << 20
@@ -53,6 +53,7 @@ class Source:
         self.keys: tuple[str, ...] = keys
         self.archive: str = archive
         self._log = open_log(where, keys=keys, archive=archive)
+        self._ring = KeyRing.from_sources(list(keys))
         self.parts: tuple[str, ...] = (where, archive) if archive else (where,)
 
     @property
@@ -68,11 +69,12 @@ class Source:
             FilterError: a filter cannot be understood.
             OSError: the log cannot be read.
         """
-        return page_of(self.parts, filters.question(identity.workspaces), size, filters.before)
+        asked = filters.question(identity.workspaces)
+        return page_of(self.parts, asked, size, filters.before, self._ring)
 
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
         """When the newest records were that answer, and whether there are more; see ``page``."""
-        return times_of(self.parts, filters.question(identity.workspaces), size)
+        return times_of(self.parts, filters.question(identity.workspaces), size, self._ring)
 
     def tops(self, filters: Filters, identity: Identity, size: int = 0) -> tuple[Tops, list[bytes]]:
         """What occurs most among the newest records that answer, and the first of their lines.
@@ -80,7 +82,7 @@ class Source:
         Args:
             size: of these lines.
         """
-        answers = Answers(self.parts, filters.question(identity.workspaces))
+        answers = Answers(self.parts, filters.question(identity.workspaces), ring=self._ring)
         first: list[bytes] = []
 
         def lines() -> Iterator[bytes]:
@@ -191,10 +193,10 @@ class Source:
             ConfigError: there are several chains.
             OSError: it cannot be read.
         """
-        return open_reader(*self.parts)
+        return open_reader(*self.parts, ring=self._ring)
 
     def _ask(self, question: Question, limit: int) -> Answer:
-        return ask_log(question, self.parts, limit)
+        return ask_log(question, self.parts, limit, ring=self._ring)
 
     def _one(self, terms: tuple[Term, ...], identity: Identity) -> bytes | None:
         found = self._ask(Question(terms=terms, workspaces=identity.workspaces), 1).lines
