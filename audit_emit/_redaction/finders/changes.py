@@ -147,7 +147,12 @@ _SET_BEFORE = Pattern(
     r"(?:(?:the|a|an|your|his|her|their|my|our|new|user|admin|root)[ \t]{1,2}){0,2}\Z",
     re.IGNORECASE,
 )
-_TO = Pattern(rf"[ \t]{{1,3}}(?:to|as)[ \t:]{{1,3}}{_VALUE}", re.IGNORECASE)
+_TO = Pattern(
+    # Whose it is may come before: ``set the password for the user bob to x``.
+    r"([ \t]{1,3}(?:for|of)(?:[ \t]{1,3}[^\s,;:=]{1,64}){1,3}?)?"
+    rf"[ \t]{{1,3}}(?:to|as)[ \t:]{{1,3}}{_VALUE}",
+    re.IGNORECASE,
+)
 _GIVEN_BY = ("with", "by", "for")
 _LOOK_BACK = 48
 _MAX_SIDES = 6
@@ -203,10 +208,19 @@ def _after(text: str, place: Place, values: Values) -> Iterator[Span]:
     if old and between and new and not _is_prose(old, between.group(), new, weak=weak):
         yield from (one[:2] for one in (old, new) if one.quoted or not is_word(one.said))
     match = _TO.match(text, place.end)
-    if match is not None and MARKED.match(match.group(1) or match.group(2)):
-        start = place.end - len(place.name)
-        if _SET_BEFORE.search(text[max(0, start - _LOOK_BACK) : start]) is not None:
-            yield _span(match, 1, 2)
+    if match is not None and _is_set(text, place, match):
+        yield _span(match, 2, 3)
+
+
+def _is_set(text: str, place: Place, match: re.Match[str]) -> bool:
+    """Whether ``set`` is before a name, and a value behind it that is no word."""
+    value = match.group(2) or match.group(3)
+    looks = STRONG if place.weak and match.group(1) else MARKED
+    start = place.end - len(place.name)
+    before = text[max(0, start - _LOOK_BACK) : start]
+    if place.of_two and not place.whole:
+        before = before.rstrip(" \t").rpartition(" ")[0] + " "
+    return looks.match(value) is not None and _SET_BEFORE.search(before) is not None
 
 
 def _sided(text: str, at: int, values: Values, *, weak: bool) -> tuple[Span | None, int] | None:
