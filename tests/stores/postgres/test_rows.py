@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import psycopg
@@ -50,6 +51,21 @@ def test_what_is_missing_in_a_line_is_null(audited: Database) -> None:
         (None, "", "\x1d"),
         (None, "", None),
     ]
+
+
+@pytest.mark.parametrize("first", [0x4E00, 0x20000])
+def test_a_copy_that_no_index_could_take_keeps_no_record_from_its_table(
+    audited: Database, first: int
+) -> None:
+    pick = random.Random(0)  # what can be packed, an index takes
+    text = "".join(chr(first + pick.randrange(20_000)) for _ in range(1024))
+    writer = Chains(Address(audited.url), service="shop")
+    (one,) = writer.append([draft("a.b", user=text, workspace=text, correlation=text)])
+    writer.close()
+    there = audited.run("SELECT user_id, workspace_id, correlation_id FROM audit_emit.records")
+    copies = project(one.line.decode())
+    assert there == [(copies.user_id, copies.workspace_id, copies.correlation_id)]
+    assert text.startswith(str(copies.user_id)[:600])
 
 
 @pytest.mark.parametrize(
