@@ -64,7 +64,7 @@ _CODES = {
     "RequestTimeout": ("timeout", "no complete request arrived in time"),
 }
 _KMS = "kms"
-_UNKNOWN = {"unreachable", "timeout", "failed", "busy", "cut"}
+_UNKNOWN = {"unreachable", "timeout", "failed", "busy", "cut", "answer"}
 """After these, nobody knows whether a request was carried out."""
 
 _CLASSES = {

@@ -87,4 +87,5 @@ def test_an_answer_that_cannot_be_understood_is_told_as_one(
         with pytest.raises(ObjectStoreError) as raised:
             use(bucket)
         assert raised.value.reason in {"answer", "failed"}
+        assert raised.value.unknown  # it may have been done all the same
         assert "\x1b" not in str(raised.value)
