@@ -53,7 +53,7 @@ def witnessed(place: Path, address: str) -> Iterator[None]:
 
 def measure(directory: Path, *, quick: bool) -> list[Figure]:
     """Rounds that alternate; each is compared with the one beside it, and so is one like that."""
-    rounds, calls = (5, 5000) if quick else (21, 20_000)
+    rounds, calls = (9, 20_000) if quick else (21, 20_000)
     places = {name: directory / name for name in ("off", "control", "on")}
     kept = directory / "anchored.jsonl"
     with ExitStack() as stack:
