@@ -16,6 +16,7 @@ from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._readers.archived.reader import ArchivedReader
 from audit_emit._readers.files.quarantine import ENDING, QUARANTINE
+from audit_emit._runtime.atomic import named_when_whole
 from audit_emit._runtime.files import naming, sync_directory
 from audit_emit._stores.jsonl.directory import FILE_MODE, Layout, make_directory
 
@@ -138,17 +139,12 @@ def _write(path: str, fill: Callable[[IO[bytes]], object]) -> None:
     part = f"{path}.part"
     with suppress(FileNotFoundError):
         os.unlink(part)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-    try:
-        with naming(path), open(descriptor, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(descriptor)
-        os.rename(part, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(part)
-        raise
+    with (
+        naming(path),
+        named_when_whole(part, path, FILE_MODE) as descriptor,
+        open(descriptor, "wb", closefd=False) as file,  # flushed before the descriptor is synced
+    ):
+        fill(file)
 
 
 def _checkpoints(cold: Cold, file: IO[bytes]) -> None:

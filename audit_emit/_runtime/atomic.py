@@ -1,14 +1,15 @@
-"""Replacing a small file of our own: there is the old content or the new, whatever happens."""
+"""Files that have their name only when they are whole: the old content or the new, never a part."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from audit_emit._runtime.files import sync_directory, write_all
 
-__all__ = ["replace_file"]
+__all__ = ["named_when_whole", "replace_file"]
 
 
 def unique() -> str:
@@ -24,10 +25,28 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
     """
     path = os.fspath(path)
     fresh = f"{path}.{unique()}.new"  # of nobody else: another one may be writing, too
+    with named_when_whole(fresh, path, mode) as descriptor:
+        write_all(descriptor, data)
+    sync_directory(os.path.dirname(path) or ".", must=True)
+
+
+@contextmanager
+def named_when_whole(fresh: str, path: str, mode: int) -> Iterator[int]:
+    """A descriptor to write a file with, which is synced and gets its name at the end of the block.
+
+    Where the block or that fails, nothing is left of it. The directory is not synced.
+
+    Args:
+        fresh: its name until then, beside it, which nothing has.
+        mode: its permissions, but for those that the umask takes away.
+
+    Raises:
+        OSError: it cannot be made, synced or renamed.
+    """
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
-            write_all(descriptor, data)
+            yield descriptor
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -36,4 +55,3 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
         with suppress(OSError):
             os.unlink(fresh)
         raise
-    sync_directory(os.path.dirname(path) or ".", must=True)

@@ -7,13 +7,13 @@ which chain was there, and how far it was signed, sees when another one stands i
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import msgspec
 from msgspec import structs
 
 from audit_emit._readers.files.regular import open_regular
+from audit_emit._runtime.atomic import replace_file
 from audit_emit._verify.findings import Finding, Kind, Report
 from audit_emit._verify.verify import Verified
 from audit_emit.errors import MemoryFileError
@@ -81,7 +81,7 @@ def remembered(verified: Verified, path: Path) -> Verified:
         memory.logs[name] = Seen(
             report.origin, report.chain, report.anchored_seq, report.anchored_root
         )
-        _write(path, msgspec.json.format(msgspec.json.encode(memory), indent=2) + b"\n")
+        replace_file(path, msgspec.json.format(msgspec.json.encode(memory), indent=2) + b"\n")
     return verified
 
 
@@ -116,17 +116,3 @@ def _differs(before: Seen, report: Report, path: Path) -> Finding | None:
             note=note,
         )
     return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace the file, whole or not at all."""
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise

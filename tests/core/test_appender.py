@@ -198,9 +198,9 @@ def test_a_failure_is_told_once_and_ends_with_it(store: SlowStore) -> None:
     emitter.close()
 
 
-def test_a_flush_does_not_wait_for_the_end_of_a_pause(
-    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def _paused(emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store works again, and the thread has an hour to go until it tries."""
     monkeypatch.setattr(appender, "_LONGEST_SECONDS", 3600.0)
     monkeypatch.setattr(appender, "_SHORTEST_SECONDS", 3600.0)
     store.refuses = "database-away"
@@ -208,6 +208,10 @@ def test_a_flush_does_not_wait_for_the_end_of_a_pause(
     until(lambda: emitter.outbox.fault)
     store.refuses = ""
     assert numbers(store) == []
+
+
+@pytest.mark.usefixtures("_paused")
+def test_a_flush_does_not_wait_for_the_end_of_a_pause(emitter: Emitter, store: SlowStore) -> None:
     assert emitter.flush(PATIENCE)
     assert numbers(store) == [1]
 
@@ -241,15 +245,8 @@ def test_a_batch_that_is_full_waits_for_no_pace(
     until(lambda: len(numbers(store)) > BATCH)
 
 
-def test_emit_strict_ends_a_pause_after_a_failure(
-    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(appender, "_LONGEST_SECONDS", 3600.0)
-    monkeypatch.setattr(appender, "_SHORTEST_SECONDS", 3600.0)
-    store.refuses = "database-away"
-    emitter.emit(None, "a.b", {"n": 1})
-    until(lambda: emitter.outbox.fault)
-    store.refuses = ""
+@pytest.mark.usefixtures("_paused")
+def test_emit_strict_ends_a_pause_after_a_failure(emitter: Emitter, store: SlowStore) -> None:
     emitter.emit_strict(None, "a.b", {"n": 2})
     assert numbers(store) == [1, 2]
 

@@ -24,7 +24,7 @@ from audit_emit._stores.memory import MemoryStore
 from audit_emit.errors import SinkError
 
 
-class Full(deque[Any]):
+class _Once:
     """Has no memory for one more, once."""
 
     failures = 1
@@ -33,19 +33,16 @@ class Full(deque[Any]):
         if self.failures:
             self.failures -= 1
             raise MemoryError
-        super().append(one)
+        # Of the container that it is mixed into.
+        super().append(one)  # type: ignore[misc]
 
 
-class FullList(list[Any]):
-    """The same."""
+class Full(_Once, deque[Any]):
+    """One that is worked off from both ends."""
 
-    failures = 1
 
-    def append(self, one: Any) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise MemoryError
-        super().append(one)
+class FullList(_Once, list[Any]):
+    """One that is handed on as it is."""
 
 
 class LateRequest(appender._Request):

@@ -209,9 +209,9 @@ def test_who_signs_in_after_the_client_has_left_is_the_actor_of_what_follows(
 
     async def send(_: Any) -> None: ...
 
-    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/work/"}
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/slow/"}
     scope |= {"headers": [(b"cookie", cookie)], "query_string": b"", "server": ("x", 80)}
-    urls = type("Urls", (), {"urlpatterns": [path("work/", view)]})
+    urls = type("Urls", (), {"urlpatterns": [path("slow/", view)]})
     with override_settings(ROOT_URLCONF=urls):
         asyncio.run(get_asgi_application()(scope, receive, send))
 
