@@ -10,6 +10,7 @@ from audit_emit._query.search import Answer, ask_log
 from audit_emit._report.alerts import ACKNOWLEDGED, ANOMALY, Recorded, alerts_in
 from audit_emit._report.period import DAY
 from audit_emit._settings.settings import Settings
+from audit_emit._signing.trusted_keys import KeyRing
 
 DAYS = 30
 """What is older is not open any more, for those who ask how a log stands."""
@@ -56,11 +57,13 @@ class Trail(NamedTuple):
 NO_TRAIL = Trail("", "")
 
 
-def recent_alerts(log: str | Sequence[str], now: int, trail: Trail = NO_TRAIL) -> Recent:
+def recent_alerts(
+    log: str | Sequence[str], now: int, trail: Trail = NO_TRAIL, ring: KeyRing | None = None
+) -> Recent:
     """The alerts of the last ``DAYS`` days that are records of a log.
 
     Args:
-        log: as for ``ask_log``.
+        log, ring: as for ``ask_log``.
         now: nanoseconds since 1970.
         trail: whose acknowledgements count, too, where they name the chain of the alert.
 
@@ -70,7 +73,8 @@ def recent_alerts(log: str | Sequence[str], now: int, trail: Trail = NO_TRAIL) -
     # Each type has a search of its own, so that no flood of another one pushes its records out.
     since = max(0, now - DAYS * DAY)
     alerts, acknowledgements = (
-        ask_log(Question(types=(kind,), since=since), log, MOST) for kind in (ANOMALY, ACKNOWLEDGED)
+        ask_log(Question(types=(kind,), since=since), log, MOST, ring=ring)
+        for kind in (ANOMALY, ACKNOWLEDGED)
     )
     found = alerts_in(alerts.lines, acknowledgements.lines)
     chains = list(dict.fromkeys(one.chain for one in reversed(found))) if trail.where else []

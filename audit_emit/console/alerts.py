@@ -89,7 +89,9 @@ class Alerts:
         if self._source is None:
             return [], False
         head = self._source.head()
-        found, cut = recent_alerts(self._source.where, time.time_ns(), self._trail)
+        found, cut = recent_alerts(
+            self._source.where, time.time_ns(), self._trail, self._source.ring
+        )
         with self._lock:
             self._found, self._chain = found, head.chain if head is not None else ""
             self._next = time.monotonic() + FRESH_SECONDS

@@ -43,6 +43,9 @@ class Source:
         where: its directory, or the address of one.
         keys: that are trusted.
         archive: ``s3://…`` where older segments of it are; empty for none.
+
+    Attributes:
+        ring: the keys, of which one has to vouch for what is fetched from an archive.
     """
 
     is_log: bool = True
@@ -53,7 +56,7 @@ class Source:
         self.keys: tuple[str, ...] = keys
         self.archive: str = archive
         self._log = open_log(where, keys=keys, archive=archive)
-        self._ring = KeyRing.from_sources(list(keys))
+        self.ring: KeyRing = KeyRing.from_sources(list(keys))
         self.parts: tuple[str, ...] = (where, archive) if archive else (where,)
 
     @property
@@ -70,11 +73,11 @@ class Source:
             OSError: the log cannot be read.
         """
         asked = filters.question(identity.workspaces)
-        return page_of(self.parts, asked, size, filters.before, self._ring)
+        return page_of(self.parts, asked, size, filters.before, self.ring)
 
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
         """When the newest records were that answer, and whether there are more; see ``page``."""
-        return times_of(self.parts, filters.question(identity.workspaces), size, self._ring)
+        return times_of(self.parts, filters.question(identity.workspaces), size, self.ring)
 
     def tops(self, filters: Filters, identity: Identity, size: int = 0) -> tuple[Tops, list[bytes]]:
         """What occurs most among the newest records that answer, and the first of their lines.
@@ -82,7 +85,7 @@ class Source:
         Args:
             size: of these lines.
         """
-        answers = Answers(self.parts, filters.question(identity.workspaces), ring=self._ring)
+        answers = Answers(self.parts, filters.question(identity.workspaces), ring=self.ring)
         first: list[bytes] = []
 
         def lines() -> Iterator[bytes]:
@@ -193,10 +196,10 @@ class Source:
             ConfigError: there are several chains.
             OSError: it cannot be read.
         """
-        return open_reader(*self.parts, ring=self._ring)
+        return open_reader(*self.parts, ring=self.ring)
 
     def _ask(self, question: Question, limit: int) -> Answer:
-        return ask_log(question, self.parts, limit, ring=self._ring)
+        return ask_log(question, self.parts, limit, ring=self.ring)
 
     def _one(self, terms: tuple[Term, ...], identity: Identity) -> bytes | None:
         found = self._ask(Question(terms=terms, workspaces=identity.workspaces), 1).lines

@@ -43,9 +43,9 @@ def test_a_log_with_alerts_of_many_chains_is_not_one_search_of_the_trail_for_eac
     (tmp_path / "audit.jsonl").write_bytes(b"".join(one.lines[0] + b"\n" for one in made))
     searches: list[object] = []
 
-    def counted(*asked: Any) -> Answer:
+    def counted(*asked: Any, **more: Any) -> Answer:
         searches.append(asked)
-        return ask_log(*asked)
+        return ask_log(*asked, **more)
 
     monkeypatch.setattr("audit_emit._report.recent.ask_log", counted)
     trail = Trail(str(tmp_path / "own.jsonl"), "audit-console")
