@@ -15,6 +15,9 @@ from audit_emit.context import AuditContext
 
 __all__ = ["emit_late"]
 
+# The emitter lets its neighbours in here, which are parts of one thing.
+# ruff: noqa: SLF001
+
 _EARLIEST = 10**18
 """Nanoseconds of September 2001: what is less is no time of an event."""
 
@@ -26,8 +29,7 @@ def emit_late(
 ) -> None:
     """Record one event with the time at which it happened; like ``emit``, it never raises.
 
-    The record comes after those that are in the file already: ``seq`` is the order, ``ts`` the
-    time.
+    The record comes after those in the file already: ``seq`` is the order, ``ts`` the time.
 
     Args:
         emitter: where it goes.
@@ -35,8 +37,6 @@ def emit_late(
         context: who acted then.
         event_type, fields: as for ``emit``.
     """
-    # The emitter lets its neighbours in here, which are parts of one thing.
-    # ruff: noqa: SLF001
     if emitter._disabled:
         return
     outbox = emitter.outbox
@@ -44,8 +44,8 @@ def emit_late(
     try:
         if not SAME[0]:
             renew()
-        parts = emitter.builder.compose(context, event_type, fields)
-        draft = emitter.clock.draft_at(_ns(seconds), *parts)
+        pieces = emitter.builder.compose(context, event_type, fields)
+        draft = emitter.clock.draft_at(_ns(seconds), *pieces)
         if outbox.store is None:
             waiting.show_unchained(outbox, draft)
             return
@@ -55,7 +55,11 @@ def emit_late(
         if outbox.fault:
             waiting.show_now(outbox, draft)  # at once, as when it happens now
     except Exception as error:  # noqa: BLE001 - as the guard of emit
-        passes = is_interrupt(error)
+        passes = False
+        try:
+            passes = is_interrupt(error)
+        except emitter._NO_ROOM:
+            pass
         if not is_kept and not passes:
             try:
                 outbox.lossy += ((event_type, type(error)),)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import deque
 from functools import partial
 from pathlib import Path
@@ -139,6 +140,34 @@ def test_where_there_is_no_memory_it_is_declared_later(
         emit_late(emitter, THEN, WHO, "secret.set")
     assert emitter.flush(PATIENCE)
     assert records(log)[-1]["fields"]["_lossy"] == "MemoryError"
+
+
+def test_near_the_recursion_limit(emitter: Emitter, log: Path) -> None:
+    emit_late(emitter, THEN, WHO, "a.b")
+    begun: list[int] = []
+
+    def nothing() -> None:
+        pass
+
+    def down(depth: int, room: int) -> None:
+        if depth:
+            down(depth - 1, room)
+            return
+        nothing()  # where there is no room for a call, none is begun
+        begun.append(room)
+        emit_late(emitter, THEN, WHO, "secret.set")
+
+    depth, frame = 0, sys._getframe()
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back  # type: ignore[assignment]
+    for room in range(60):
+        try:
+            down(sys.getrecursionlimit() - depth - room, room)
+        except RecursionError:
+            assert room not in begun
+    assert emitter.flush(PATIENCE)
+    assert [one["event_type"] for one in records(log)].count("secret.set") == len(begun) > 50
 
 
 def test_an_event_that_waits_already_is_not_made_twice(
