@@ -73,6 +73,11 @@ _MARKED_VALUE = Pattern(
     r"[\"'`](?![\"'`])|(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])\S{6}"
 )
 """A value in quotes, or with digits and letters."""
+_QUOTED_WORDS = Pattern(
+    rf"(?P<quote>[\"'`])(?P<name>[{LETTERS}\-]{{1,32}}(?:[ \t]{{1,3}}[{LETTERS}\-]{{1,32}}){{1,2}})"
+    r"(?P=quote)"
+)
+"""``"seed phrase"``, read from the end, with all that is in its quotes."""
 _CONTAINER = Pattern(rf"[\"'][\[(]([{LETTERS}.\-]{{1,64}})")
 """``credentials["``, read from its end."""
 _IS = Pattern(r"\A(?:is|was|lautet|ist|es|est)\Z")
@@ -192,6 +197,9 @@ def _in_container(text: str, match: re.Match[str]) -> bool:
 
 def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     """The name of several words that ends here: ``API key:``, ``Password for u-17:``; or none."""
+    name = _name_in_quotes(text, match)
+    if name and is_secret(name):
+        return name
     if match.group(2) == ":" and "\n" not in match.group():  # a host and its port
         return ""
     if match.group(0)[len(match.group(1))] in "\"'`":
@@ -199,6 +207,15 @@ def _name_of_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:
     if text[match.start() - 1 : match.start()] not in (" ", "\t"):
         return _owned_name(text, match, is_secret)
     return _name_behind_words(text, match, is_secret)
+
+
+def _name_in_quotes(text: str, match: re.Match[str]) -> str:
+    """All that is in quotes, as a name, where it has a quoted value: ``x["seed phrase"] = "y"``."""
+    end = match.end(1)
+    if text[end] not in "\"'`" or QUOTED.match(text, match.end()) is None:
+        return ""
+    words = _QUOTED_WORDS.match(text[max(0, match.start() - _BEFORE) : end + 1][::-1])
+    return "" if words is None else "_".join(words.group("name")[::-1].split())
 
 
 def _name_behind_words(text: str, match: re.Match[str], is_secret: IsSecret) -> str:

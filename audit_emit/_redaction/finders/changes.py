@@ -149,7 +149,7 @@ _SET_BEFORE = Pattern(
 )
 _TO = Pattern(
     # Whose it is may come before: ``set the password for the user bob to x``.
-    r"([ \t]{1,3}(?:for|of)(?:[ \t]{1,3}[^\s,;:=]{1,64}){1,3}?)?"
+    r"([ \t]{1,3}(?:for|of|on|at|in)(?:[ \t]{1,3}[^\s,;:=]{1,64}){1,3}?)?"
     rf"[ \t]{{1,3}}(?:to|as)[ \t:]{{1,3}}{_VALUE}",
     re.IGNORECASE,
 )
@@ -217,10 +217,10 @@ def _is_set(text: str, place: Place, match: re.Match[str]) -> bool:
     value = match.group(2) or match.group(3)
     looks = STRONG if place.weak and match.group(1) else MARKED
     start = place.end - len(place.name)
-    before = text[max(0, start - _LOOK_BACK) : start]
-    if place.of_two and not place.whole:
-        before = before.rstrip(" \t").rpartition(" ")[0] + " "
-    return looks.match(value) is not None and _SET_BEFORE.search(before) is not None
+    before = [text[max(0, start - _LOOK_BACK) : start]]
+    if place.of_two:
+        before.append(before[0].rstrip(" \t").rpartition(" ")[0] + " ")
+    return looks.match(value) is not None and any(map(_SET_BEFORE.search, before))
 
 
 def _sided(text: str, at: int, values: Values, *, weak: bool) -> tuple[Span | None, int] | None:
