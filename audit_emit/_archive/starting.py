@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import weakref
 from importlib.util import find_spec
 from typing import Any
@@ -13,11 +14,14 @@ from audit_emit._archive.service import ArchiverThread
 from audit_emit._checkpoints.checkpointer import Record
 from audit_emit._core.emitter import Emitter
 from audit_emit._core.health_sources import show_archiver, shown_archiver
+from audit_emit._runtime.forks import on_fork, renew
 from audit_emit._runtime.threads import weak_callback
 from audit_emit._settings.archive import archive_settings
 from audit_emit.errors import ConfigError, SinkError
 
 _started: weakref.WeakSet[ArchiverThread] = weakref.WeakSet()
+_lock = threading.RLock()
+"""Held from the look at the archiver of an emitter until there is another one."""
 
 
 def start(
@@ -43,16 +47,18 @@ def start(
         raise ConfigError("signing_key", "is needed: it signs the manifests of the archive")
     if find_spec("boto3") is None:
         raise ConfigError("archive", "needs boto3: pip install 'audit-emit[s3]'")
-    before = shown_archiver(emitter)
-    if not isinstance(before, ArchiverThread):
-        before = None
-    if before is not None and before.is_for(settings, hour):
-        return before
-    record, tell = _recorder(weakref.ref(emitter)), weak_callback(emitter.tell)
-    thread = ArchiverThread(path, settings, ring, hour, record, tell, jitter=jitter)
-    thread.start()
-    show_archiver(emitter, thread)
-    _started.add(thread)
+    renew()
+    with _lock:
+        before = shown_archiver(emitter)
+        if not isinstance(before, ArchiverThread):
+            before = None
+        if before is not None and before.is_for(settings, hour):
+            return before
+        record, tell = _recorder(weakref.ref(emitter)), weak_callback(emitter.tell)
+        thread = ArchiverThread(path, settings, ring, hour, record, tell, jitter=jitter)
+        thread.start()
+        show_archiver(emitter, thread)
+        _started.add(thread)
     if before is not None:
         before.stop(0)
     return thread
@@ -75,4 +81,11 @@ def _at_exit() -> None:
         thread.stop()
 
 
+def _after_fork() -> None:
+    """Begin with a free lock in a forked child: its holder may not exist there."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
 atexit.register(_at_exit)
+on_fork(_after_fork)

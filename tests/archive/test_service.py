@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,26 @@ def test_an_emitter_has_one_archiver_and_another_takes_its_place(
     assert third is not second
     for one in (second, third):
         assert one.stop(PATIENCE)
+
+
+def test_threads_that_start_an_archiver_at_once_get_the_same_one(
+    emitter: Emitter, enabled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[ArchiverThread] = []
+    other = threading.Thread(target=lambda: others.append(begun(emitter)))
+    plain = Background.start
+
+    def meanwhile(*given: Any) -> None:
+        if other.ident is None:
+            other.start()
+            other.join(0.5)  # it is held up until this one is there
+        plain(*given)
+
+    monkeypatch.setattr(Background, "start", meanwhile)
+    mine = begun(emitter)
+    other.join(PATIENCE)
+    assert others == [mine]
+    assert mine.stop(PATIENCE)
 
 
 def _no_thread(*_: object) -> None:
