@@ -18,7 +18,7 @@ from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of, parsed
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._settings.address import Address
-from audit_emit._stores.postgres import driver
+from audit_emit._stores.postgres import driver, schema
 from audit_emit._stores.postgres.rows import APPEND, BATCH, Head, Row, arguments
 from audit_emit.errors import DatabaseError
 
@@ -112,7 +112,7 @@ class Shipper:
         give_up: Callable[[], bool],
     ) -> Shipped:
         if self._connection is None or self._connection.closed:
-            self._connection = driver.connect(self._address, name="audit_emit ship")
+            self._connect()
         head = self._head(reader, first)
         done, passed, signed = 0, 0, False
         for rows, others, read in _batches(reader, self._blocks(reader, head), head):
@@ -129,6 +129,15 @@ class Shipper:
             self._checkpoints(reader, head.chain) if self._is_due(head, signed=signed) else 0
         )
         return Shipped(head.chain, done, checkpoints, passed, head.seq)
+
+    def _connect(self) -> None:
+        connection = driver.connect(self._address, name="audit_emit ship")
+        try:
+            schema.refuse_unfit(schema.state(connection), self._address)
+        except BaseException:
+            driver.close(connection)
+            raise
+        self._connection = connection
 
     def _is_due(self, head: Head, *, signed: bool) -> bool:
         """Whether to look at the checkpoints, which are all read then.

@@ -295,13 +295,7 @@ def _store(report: Report, current: Settings, address: Address) -> None:
         )
     try:
         with driver.connect(address, name="audit_emit doctor") as connection:
-            found = schema.state(connection)
-            if not found.is_current:
-                report.problems.append(
-                    f"the schema of {address.shown} is at migration {found.applied} of "
-                    f"{found.known}, or another one; run audit-emit db migrate"
-                )
-                return
+            schema.refuse_unfit(schema.state(connection), address)
             (may_change,) = connection.execute(_MAY_CHANGE).fetchone() or (False,)
     except (DatabaseError, ConfigError) as error:
         report.problems.append(str(error))

@@ -22,6 +22,7 @@ from audit_emit._settings.address import Address
 from audit_emit._shipping.to_postgres import Difference, Shipped, Shipper
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._stores.postgres.rows import BATCH
+from audit_emit._stores.postgres.schema import migrate
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import DatabaseError
@@ -214,6 +215,25 @@ def test_a_log_that_does_not_hold_is_shipped_up_to_there(
     with pytest.raises(Difference, match=said):
         ship(audited, write(tmp_path / "log", spoilt(lines)))
     assert lines[: len(in_database(audited))] == in_database(audited)
+
+
+def test_a_database_without_the_schema_or_with_an_older_one_is_told_and_what_to_do(
+    database: Database, tmp_path: Path
+) -> None:
+    address = Address(database.url)
+    shipper = Shipper(address)
+    (reader,) = open_readers([str(write(tmp_path / "log", MadeChain().add(3).lines))])
+    with reader:
+        for until_number, reason in ((0, "no-schema"), (6, "schema-behind")):
+            if until_number:
+                migrate(address, until=until_number)
+            for _ in range(2):  # also when it looks again
+                with pytest.raises(DatabaseError, match="audit-emit db migrate") as caught:
+                    shipper.ship(reader)
+                assert caught.value.reason == reason
+        migrate(address)
+        assert shipper.ship(reader).records == 3
+    shipper.close()
 
 
 def test_a_chain_that_a_service_writes_there_is_not_shipped_into(

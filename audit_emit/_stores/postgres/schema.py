@@ -113,6 +113,24 @@ def state(connection: Any) -> State:
     )
 
 
+def refuse_unfit(found: State, address: Address) -> None:
+    """Refuse a database that this build cannot write to, and say what to do.
+
+    Raises:
+        DatabaseError: it has no schema, an older one, or one with other migrations.
+    """
+    if not found.applied:
+        raise DatabaseError(
+            "no-schema", f"{address.shown} has no schema audit_emit: run audit-emit db migrate"
+        )
+    if not found.is_current:
+        raise DatabaseError(
+            "schema-behind" if found.pending else "migrations-differ",
+            f"the schema in {address.shown} is at migration {found.applied} of {found.known}, or "
+            "another one: run audit-emit db check, and audit-emit db migrate where it is behind",
+        )
+
+
 def look(address: Address) -> State:
     """What the database at this address has.
 

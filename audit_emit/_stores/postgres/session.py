@@ -113,12 +113,8 @@ class Session:
         if not found.applied:
             # The first one ever here: what is missing is created, if this role may.
             schema.migrate(self.address)
-        elif not found.is_current:
-            raise DatabaseError(
-                "schema-behind" if found.pending else "migrations-differ",
-                f"the schema in {self.address.shown} is at migration {found.applied} of "
-                f"{found.known}, or another one: run audit-emit db check",
-            )
+        else:
+            schema.refuse_unfit(found, self.address)
         isolation = connection.execute("SHOW default_transaction_isolation").fetchone()
         self.begins = isolation != ("read committed",)
         self._renewed()
