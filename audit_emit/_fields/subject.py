@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 __all__ = ["WITHHELD", "Subject"]
 
@@ -32,6 +32,13 @@ class Subject:
     def __init__(self, subject: Any, value: Any) -> None:
         self.subject: Any = subject
         self.value: Any = value
+
+    if not TYPE_CHECKING:  # to a type checker there are no other attributes
+
+        def __getattr__(self, name: str) -> None:
+            """What was never set or is deleted, is none: it costs no event its fields."""
+            if name not in Subject.__slots__:
+                raise AttributeError(name)
 
     def __repr__(self) -> str:
         return "Subject('**********')"

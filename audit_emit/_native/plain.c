@@ -401,7 +401,10 @@ static bool leave_out(Plain *plain, PyObject *value)
  * Python seals what is between them. */
 static bool add_sealed(Plain *plain, PyObject *name, PyObject *subject)
 {
-    PyObject *value = PyObject_GetAttr(subject, PyTuple_GET_ITEM(plain->table->methods, WRAPPED));
+    /* Not what a class has for an attribute that is missing: that runs while a dict is gone through. */
+    PyObject *value = PyObject_GenericGetAttr(subject, PyTuple_GET_ITEM(plain->table->methods, WRAPPED));
+    if (!value)
+        PyErr_Clear();
     int held = plain->held + 1;
     bool done = value && leave_out(plain, subject) && add_value(plain, value, 1) && plain->held == held
         && leave_out(plain, name);
