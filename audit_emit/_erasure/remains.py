@@ -77,17 +77,18 @@ def find_remains(
     needles = [subject, *texts]
     if found is not None and found.sha256:
         needles += [f"{PREFIX}{found.sha256[:16]}:", found.pseudonym]
-    # As in ``_is_of``: an id may have half a character, which a record has as an escape.
+    # As in ``_is_in``: an id may have half a character, which a record has as an escape.
     sought = [needle.encode("utf-8", "surrogatepass") for needle in needles if needle]
     count, done = 0, 0
     places: dict[tuple[str, str], tuple[int, int, int]] = {}
     for block in whole_lines_of(reader.blocks()):
         done += len(block)
-        # What an encoder has escaped is looked for in the values themselves.
-        if any(needle in block for needle in sought) or b"\\u" in block:
+        # What an encoder has escaped is looked for in the values themselves: CORP\alice, for one.
+        if any(needle in block for needle in sought) or b"\\" in block:
             for line in block.splitlines():
-                record = parsed(line)
-                if record is None or not _is_of(record, line, sought):
+                is_seen = any(needle in line for needle in sought)
+                record = parsed(line) if is_seen or b"\\" in line else None
+                if record is None or not (is_seen or _is_in(record, sought)):
                     continue
                 count += 1
                 seq = record.get("seq")
@@ -98,11 +99,7 @@ def find_remains(
     return Remains(count, sorted(told, key=lambda one: -one.records))
 
 
-def _is_of(record: dict[str, Any], line: bytes, sought: Sequence[bytes]) -> bool:
-    if any(needle in line for needle in sought):
-        return True
-    if b"\\u" not in line:
-        return False
+def _is_in(record: dict[str, Any], sought: Sequence[bytes]) -> bool:
     texts = [text.encode("utf-8", "surrogatepass") for _, text in _texts(record)]
     return any(needle in text for needle in sought for text in texts)
 

@@ -193,6 +193,15 @@ def test_an_id_with_half_a_character_is_looked_for_like_any_other(written: Path)
     assert (done.exit_code, "/note: what was asked for" in done.output) == (0, True)
 
 
+@pytest.mark.parametrize("who", ["CORP\\alice", 'al"ice'])
+def test_an_id_that_json_escapes_is_looked_for_like_any_other(written: Path, who: str) -> None:
+    emitter = Emitter(jsonl=written, stdout=False)
+    emitter.emit(None, "a.b", {"by": f"left by {who}", "n": 1})
+    emitter.close()
+    said = json.loads(run(who, written.parent, "--dry-run", "--json").output)
+    assert [one["place"] for one in said["logs"][0]["remains"]] == ["/by"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
