@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 from audit_emit._facade.queries import (
@@ -28,6 +28,9 @@ from audit_emit.log import KeyRing, open_log
 
 WALKED = 300_000
 """Lines that are looked at for a picture or a list; a page of records looks at all."""
+
+_AT_ONCE = 16
+"""Lines after which is looked where one is: a line may have a mebibyte."""
 
 _TEXT = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,9}))?", re.ASCII)
 
@@ -123,7 +126,12 @@ def page_of(
     lines: list[bytes] = []
     at = after or Cursor(0)
     newest: Head | None = None
-    for line, here in _walked(_newest_first(where, question, after, ring), after):
+    here, behind = _Place(), after is None
+    for line in _newest_first(where, question, after, ring):
+        here.passed(line)
+        behind = behind or (after is not None and _order(here.cursor()) > _order(after))
+        if not behind:
+            continue
         if not question.workspaces:
             newest = newest or head_of(line)
         if not line or not may_answer(line):
@@ -135,7 +143,7 @@ def page_of(
         lines.append(line)
         # Who sees some workspaces only is told no place of a record of another one.
         newest = newest or head_of(line)
-        at = Cursor(*here)
+        at = here.cursor()
     return Page(lines, None, newest)
 
 
@@ -201,26 +209,35 @@ def times_of(
     return times, answers.cut
 
 
-def _walked(
-    lines: Iterable[bytes], after: Cursor | None
-) -> Iterator[tuple[bytes, tuple[int, int]]]:
-    """The lines behind a place, each with its own place (the members of its ``Cursor``)."""
-    seq, beside = 0, 0
-    behind = after is None
-    for line in lines:
-        link = link_of(line)
-        if link is None:
-            beside += 1
+class _Place:
+    """Where one is, going back: which lines are chained is looked at when somebody asks for it."""
+
+    def __init__(self) -> None:
+        self._seq, self._beside = 0, 0
+        self._passed: list[bytes] = []
+
+    def passed(self, line: bytes) -> None:
+        """Another line, an older one."""
+        self._passed.append(line)
+        if len(self._passed) == _AT_ONCE:
+            self.cursor()
+
+    def cursor(self) -> Cursor:
+        """The place of the line that was passed last."""
+        for beside, line in enumerate(reversed(self._passed)):
+            link = link_of(line)
+            if link is not None:
+                self._seq, self._beside = int(link[2]), beside
+                break
         else:
-            seq, beside = int(link[2]), 0
-        behind = behind or (after is not None and _order(seq, beside) > _order(*after))
-        if behind:
-            yield line, (seq, beside)
+            self._beside += len(self._passed)
+        self._passed.clear()
+        return Cursor(self._seq, self._beside)
 
 
-def _order(seq: int, beside: int) -> tuple[float, int]:
+def _order(at: Cursor) -> tuple[float, int]:
     """Grows as one goes back in a log."""
-    return (-seq if seq else -math.inf), beside
+    return (-at.seq if at.seq else -math.inf), at.beside
 
 
 def _newest_first(

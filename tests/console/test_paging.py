@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.chain_builder import MadeChain
 
+from audit_emit._format.link import link_of
 from audit_emit._query.question import Question, Term
 from audit_emit.console.paging import Answers, Cursor, page_of
 
@@ -48,6 +49,33 @@ def test_a_filter_leaves_pages_full(tmp_path: Path) -> None:
     question = Question(terms=(Term.parse("n=*1*"),))
     found = all_pages(written(tmp_path, *LINES), question, 2)
     assert found == [LINES[11], LINES[10], LINES[9], LINES[0]]
+
+
+def test_a_filter_shows_lines_in_no_chain_once_wherever_they_are(tmp_path: Path) -> None:
+    parted = [line.partition(b',"chain"')[0] + b"}" for line in MadeChain().add(40).lines]
+    question = Question(terms=(Term.parse("n=*3*"),))
+    for at in (0, 5, 12):
+        lines = [*LINES[:at], *parted, *LINES[at:]]
+        wanted = [line for line in lines[::-1] if question.match(line) is not None]
+        assert len(wanted) > 12
+        for size in (1, 2, 7):
+            assert all_pages(written(tmp_path, *lines), question, size) == wanted
+
+
+def test_a_filter_that_nothing_answers_looks_at_the_links_of_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bytes] = []
+
+    def noted(line: bytes) -> object:
+        looked.append(line)
+        return link_of(line)
+
+    monkeypatch.setattr("audit_emit.console.paging.link_of", noted)
+    where = written(tmp_path, *MadeChain().add(320).lines)
+    page = page_of([where], Question(terms=(Term.parse("n=nobody"),)), 5)
+    assert (page.lines, page.next) == ([], None)
+    assert len(looked) <= 320 // 16
 
 
 def test_what_is_written_meanwhile_moves_no_page(tmp_path: Path) -> None:
