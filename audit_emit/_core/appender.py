@@ -14,6 +14,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
@@ -77,11 +78,16 @@ class _Request:
         self.free = threading.Lock()
         self.free.acquire()
 
-    def wait(self) -> Linked | SinkError | None:
-        """The answer; ``None`` when none came in time."""
+    def wait(self, wake: Callable[[], object]) -> Linked | SinkError | None:
+        """The answer; ``None`` when none came in time.
+
+        Args:
+            wake: makes the thread look, or another one where that has failed meanwhile.
+        """
         deadline = monotonic() + STRICT_SECONDS
         try:
             while self.answer is None and (left := deadline - monotonic()) > 0.0:
+                wake()
                 self.free.acquire(timeout=min(left, _LOOK_SECONDS))
         finally:
             # In this order: who wakes this one meanwhile goes on to the next one himself.
@@ -139,8 +145,7 @@ class Requests:
         """
         request = _Request(draft)
         self._asked.append(request)
-        wake()
-        answer = request.wait()
+        answer = request.wait(wake)
         if answer is None:
             raise SinkError(fault() or "timeout")
         if isinstance(answer, SinkError):
@@ -149,13 +154,14 @@ class Requests:
 
     def next(self, most: int) -> list[Draft]:
         """The events that came first, to be appended now."""
-        self._sent = []
-        while self._asked and len(self._sent) < most:
-            request = self._asked[0]
-            if not request.is_over:
-                self._sent.append(request)  # first: there may be no memory for it
+        first = list(islice(self._asked, most))
+        sent = [request for request in first if not request.is_over]
+        drafts = [request.draft for request in sent]
+        # Not before: there may be no memory for all that. Others ask meanwhile.
+        self._sent = sent
+        for _ in first:
             self._asked.popleft()
-        return [request.draft for request in self._sent]
+        return drafts
 
     def appended(self, records: Sequence[Linked]) -> None:
         """Tell those whose events are among these records."""
@@ -167,7 +173,7 @@ class Requests:
         """Tell everybody who waits that their events are not in the store."""
         _answer([(request, error) for request in [*self._sent, *self._asked]])
         self._sent = []
-        # Not before: there may be no memory to answer. Others ask meanwhile.
+        # Not before, as above.
         while self._asked and self._asked[0].answer is not None:
             self._asked.popleft()
 

@@ -393,6 +393,27 @@ def test_a_thread_that_fails_is_followed_by_another_one(
     until(lambda: numbers(store) == [1, 2])
 
 
+def test_who_waits_gets_an_answer_also_when_the_thread_fails(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no memory to take up what was asked for, nor to say so."""
+
+    def no_memory(*_: object) -> Any:
+        raise MemoryError
+
+    def nor_here(*_: object) -> Any:
+        broken.undo()
+        raise MemoryError
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    monkeypatch.setattr(appender, "STRICT_SECONDS", PATIENCE)
+    with monkeypatch.context() as broken:
+        broken.setattr(appender.Requests, "next", no_memory)
+        broken.setattr(appender.Requests, "refuse", nor_here)
+        emitter.emit_strict(None, "a.b", {"n": 1})
+    assert numbers(store) == [1]
+
+
 def test_a_callback_that_flushes_in_that_thread_waits_for_nothing(store: SlowStore) -> None:
     took: list[float] = []
     made: list[Emitter] = []

@@ -156,6 +156,8 @@ def test_who_waits_for_an_answer_is_answered() -> None:
     requests._asked.extend(waiting)
     with pytest.raises(MemoryError):
         requests.next(9)
+    with pytest.raises(MemoryError):
+        requests.next(9)
     assert [draft.id for draft in requests.next(1)] == ["id-0"]
     requests.refuse(SinkError("MemoryError"))
     assert not requests
