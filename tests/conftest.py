@@ -26,12 +26,13 @@ from support.tiers import (
     pytest_runtest_call,
     pytest_runtest_makereport,
     pytest_runtest_protocol,
+    pytest_xdist_auto_num_workers,
 )
 
 from audit_emit import Emitter
 from audit_emit._core import default as _process
 from audit_emit._core import emitter as emitter_module
-from audit_emit._core import keyring, outbox, strict
+from audit_emit._core import keyring, life, outbox, strict
 from audit_emit._runtime.compiled import SWITCH
 from audit_emit._settings import settings as _config
 from audit_emit._stores import memory
@@ -56,6 +57,7 @@ __all__ = [
     "pytest_runtest_call",
     "pytest_runtest_makereport",
     "pytest_runtest_protocol",
+    "pytest_xdist_auto_num_workers",
     "records",
     "seaweed",
     "small_store",
@@ -88,6 +90,12 @@ def pytest_collection() -> Generator[None, Any, Any]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl
+def pytest_sessionfinish() -> None:
+    """Wait for none of the emitters that tests have left with a log that cannot be written."""
+    life.EXIT_SECONDS = 0.0
 
 
 @pytest.hookimpl

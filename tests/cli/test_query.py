@@ -27,7 +27,6 @@ from support.sealed_log import Sealed, sealed_log
 from audit_emit import bind, configure, emit
 from audit_emit._core import default as _process
 from audit_emit._format.record import ts_of
-from audit_emit._loki import client as loki
 from audit_emit._loki.client import Entry, LokiClient
 from audit_emit._loki.labels import placement_of
 from audit_emit.cli import main
@@ -84,7 +83,7 @@ def server(chain: MadeChain, fake_loki: LokiServer, monkeypatch: pytest.MonkeyPa
     """It holds the same records. Nobody waits for it."""
     monkeypatch.setenv("AUDIT_EMIT_LOKI_TIMEOUT", "1")
     patient = partial(LokiClient, sleep=lambda _: None)
-    monkeypatch.setattr(loki, "LokiClient", patient)
+    monkeypatch.setattr("audit_emit._facade.loki_client.LokiClient", patient)
     found = [(line, placement_of(line)) for line in chain.lines]
     with patient(fake_loki.url) as client:
         client.push([Entry(one.ts, text.decode(), one.labels) for text, one in found if one])

@@ -158,14 +158,16 @@ def test_a_child_that_is_forked_while_a_value_is_made_makes_its_own() -> None:
     slow = Slow()
     thread = threading.Thread(target=lambda: slow.value)
     thread.start()
-    assert entered.wait(PATIENCE)
-    child = os.fork()
-    if not child:
-        signal.alarm(10)  # ends a child that waits
-        os._exit(slow.value)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    leave.set()
-    thread.join()
+    try:
+        assert entered.wait(PATIENCE)
+        child = os.fork()
+        if not child:
+            signal.alarm(10)  # ends a child that waits
+            os._exit(slow.value)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    finally:
+        leave.set()
+        thread.join()
 
 
 @pytest.mark.thorough

@@ -10,6 +10,7 @@ By hand is marked only what takes long without either (``@pytest.mark.thorough``
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -91,6 +92,17 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     if config.getoption("--fast"):
         sys.addaudithook(_refuse)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One more than there are cores: a quarter of the time the tests wait for other processes.
+
+    ``PYTEST_XDIST_AUTO_NUM_WORKERS`` says another number (pytest-xdist).
+    """
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
 
 
 @pytest.hookimpl
