@@ -14,10 +14,9 @@ from collections.abc import Iterable
 
 from audit_emit._format.printable import visible
 
-_FORMULA = re.compile(
-    r"(^(?=[\t\r\n])|(?:^|[;|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠]))"  # noqa: RUF001
-)
-"""Where a spreadsheet would begin to read a formula."""
+_BEFORE_FORMULA = re.compile(r'(?<![;|\s"])[;|\s"]*+(?=[=+\-@＝＋－＠])')  # noqa: RUF001
+"""Separators, blanks and quotes up to where a formula may begin; only all of them together, so that
+a cell of nothing but blanks takes time that is linear in its length."""
 
 _BREAKS = re.compile(r"([\t\r\n])")
 
@@ -30,9 +29,21 @@ def row(cells: Iterable[str], *, terminal: bool = False) -> bytes:
     """
     shown = visible if terminal else _but_breaks
     text = io.StringIO(newline="")
-    harmless = (_FORMULA.sub(r"\1'", shown(cell)) for cell in cells)
-    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(harmless)
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerow(_harmless(shown(cell)) for cell in cells)
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _harmless(cell: str) -> str:
+    cell = _BEFORE_FORMULA.sub(_marked, cell)
+    return f"'{cell}" if cell.startswith(("\t", "\r", "\n")) else cell
+
+
+def _marked(found: re.Match[str]) -> str:
+    """What stands before a formula, with a ``'`` wherever that would begin to be one."""
+    before = found.group()
+    cut = max(before.rfind(";"), before.rfind("|")) + 1
+    begins = "'" if cut or not found.start() else ""
+    return before[:cut] + begins + _BREAKS.sub(r"\1'", before[cut:])
 
 
 def _but_breaks(cell: str) -> str:

@@ -61,7 +61,8 @@ class Record(NamedTuple):
     Attributes:
         line: its bytes, without the newline.
         is_: its members.
-        ns: nanoseconds since 1970 of its ``ts``; 0 where that is no time.
+        ns: nanoseconds since 1970 of its ``ts``; 0 where that is no time, or one that other systems
+            have no number for: before 1970, or after the year 2262.
     """
 
     line: bytes
@@ -138,10 +139,11 @@ def _is_int(value: object) -> bool:
 
 def _time(ts: str) -> int:
     try:
-        return ns_of(ts)
+        ns = ns_of(ts)
     except (ValueError, OverflowError) as error:
         let_through(error)
         return 0
+    return ns if 0 <= ns < 2**63 else 0
 
 
 def as_text(value: Any) -> str:

@@ -71,8 +71,12 @@ def without_passwords(text: str) -> str:
 def _without_password(found: re.Match[str]) -> str:
     scheme, rest = found.groups()
     login, at, place = rest.rpartition("@")
+    user = login.partition(":")[0]
+    if "?" in login:
+        # The @ is one of the query, or the ? one of the password: nobody can say which.
+        return f"{scheme}{user.partition('?')[0]}?…"
     address, asked, _ = place.partition("?")
-    return f"{scheme}{login.partition(':')[0]}{at}{address}{'?…' if asked else ''}"
+    return f"{scheme}{user}{at}{address}{'?…' if asked else ''}"
 
 
 def visible_bytes(raw: bytes, limit: int) -> str:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 
-from audit_emit._format.printable import shown_value, visible
+from audit_emit._format.printable import shown_value, visible, without_passwords
 
 WITHOUT_INK = (
     "HANGUL FILLER",
@@ -85,3 +85,19 @@ def test_no_two_characters_look_like_each_other_when_spelled_out() -> None:
 )
 def test_a_picture_of_a_control_character_is_not_taken_for_it(one: str, other: str) -> None:
     assert shown_value(one) != shown_value(other)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://me:held@db/audit", "postgresql://me@db/audit"),
+        ("postgresql://db/audit?user=me&password=held", "postgresql://db/audit?…"),
+        ("postgresql://db:5432/audit?password=he@ld", "postgresql://db?…"),
+        ("https://loki/?token=he@ld", "https://loki/?…"),
+        ("https://me:he?ld@loki/", "https://me?…"),
+        ("https://me:he@ld#x@loki/", "https://me@loki/"),
+        ("s3://bucket/prefix@2", "s3://bucket/prefix@2"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_a_password(address: str, shown: str) -> None:
+    assert without_passwords(f"no such log: {address}") == f"no such log: {shown}"

@@ -41,6 +41,11 @@ HOSTILE = {
     "null in every member": json.dumps(dict.fromkeys(json.loads(LINES[1]))).encode(),
     "no time": changed(5, ts="yesterday"),
     "a time that is none": changed(5, ts="2026-02-30T00:00:00.000000000Z"),
+    "a time before 1970": changed(5, ts="1969-12-31T23:59:59.000000000Z"),
+    "a time that no 64 bits hold": changed(5, ts="9999-12-31T23:59:59.000000000Z"),
+    "a byte order mark": b"\xef\xbb\xbf" + LINES[4],
+    "UTF-16": LINES[4].decode().encode("utf-16-be"),
+    "bytes that are no text": LINES[4][:-1] + b',"x":"\xff"}',
     "a number of 5,000 digits": changed(5, fields={"key": "K", "n": 1}).replace(
         b'"n": 1', b'"n": ' + b"9" * 5000
     ),

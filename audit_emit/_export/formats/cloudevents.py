@@ -1,7 +1,8 @@
 """CloudEvents 1.0 in the structured JSON mode, one event a line.
 
 The record is the last member of the event, ``data``, with the bytes that it has in the log, so that
-its hash can still be computed by a receiver that keeps them.
+its hash can still be computed by a receiver that keeps them. A line whose bytes are no UTF-8, or
+that begins with a byte order mark, would spoil the event; it is there as ``data_base64``.
 
 Sources: CloudEvents 1.0.2 (core, JSON format, and the extensions Auth Context, Correlation,
 Distributed Tracing and Sequence).
@@ -10,9 +11,11 @@ Distributed Tracing and Sequence).
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from urllib.parse import quote
 
 from audit_emit._export.record import Record, encode
+from audit_emit._runtime.interrupts import let_through
 
 _PREFIX = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]{0,127}")
 _TRACE = re.compile(r"[0-9a-f]{32}")
@@ -74,4 +77,18 @@ class Format:
         if _TRACE.fullmatch(is_.trace_id) and _SPAN.fullmatch(is_.span_id):
             # Whether the trace was sampled is not in a record.
             event["traceparent"] = f"00-{is_.trace_id}-{is_.span_id}-00"
-        return encode(event)[:-1] + b',"data":' + record.line + b"}\n"
+        if _is_text(record.line):
+            return encode(event)[:-1] + b',"data":' + record.line + b"}\n"
+        event["datacontenttype"] = "application/octet-stream"
+        return encode({**event, "data_base64": b64encode(record.line).decode()}) + b"\n"
+
+
+def _is_text(line: bytes) -> bool:
+    """Whether a line is JSON text wherever it stands (RFC 8259, section 8.1)."""
+    if line.isascii():
+        return b"\0" not in line
+    try:
+        return not line.decode().startswith("\ufeff")
+    except UnicodeDecodeError as error:
+        let_through(error)
+        return False

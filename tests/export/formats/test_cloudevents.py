@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -29,14 +30,26 @@ def test_a_record_becomes_the_published_event(line: bytes, expected: Any) -> Non
     assert json.loads(written(line, type_prefix="org.example")) == expected
 
 
-@for_each("line", [*LINES, *HOSTILE.values()])
+NO_TEXT = ("a byte order mark", "UTF-16", "bytes that are no text")
+
+
+@for_each("line", [*LINES, *(one for name, one in HOSTILE.items() if name not in NO_TEXT)])
 def test_the_event_ends_in_the_bytes_of_the_record(line: bytes) -> None:
     assert written(line).endswith(b',"data":' + line + b"}\n")
 
 
+@pytest.mark.parametrize("name", NO_TEXT)
+def test_bytes_that_would_spoil_the_event_are_in_it_as_base64(name: str) -> None:
+    event = json.loads(written(HOSTILE[name]).decode())
+    assert b64decode(event["data_base64"]) == HOSTILE[name]
+    assert event["datacontenttype"] == "application/octet-stream"
+    assert "data" not in event
+
+
 @for_each("line", [*LINES, *HOSTILE.values()])
 def test_required_attributes_are_texts_with_something_in_them(line: bytes) -> None:
-    head = json.loads(written(line).partition(b',"data":')[0] + b"}")
+    head = json.loads(written(line).partition(b',"data":')[0].rstrip(b"}\n") + b"}")
+    head.pop("data_base64", None)
     for name, value in head.items():
         assert NAME.fullmatch(name)
         assert isinstance(value, str)

@@ -50,6 +50,8 @@ def check(event: dict[str, Any]) -> None:
             elif field["type"] == "long":
                 assert type(one) is int, path
                 assert -(2**63) <= one < 2**63, path
+            elif path == "@timestamp":
+                assert "1970" <= one < "2262", "what date_nanos takes"
             if "values" in field:
                 assert one in field["values"], path
     assert all(isinstance(one, str) for one in event.get("labels", {}).values())

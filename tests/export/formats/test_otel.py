@@ -57,7 +57,11 @@ def test_protobuf_reads_it(line: bytes) -> None:
     assert len(log.span_id) in {0, 8}
 
 
-@for_each("name", sorted(set(HOSTILE) - {"half a surrogate pair"}))
+NO_TEXT = {"half a surrogate pair", "bytes that are no text"}
+"""Of these protobuf has no text; their lines are there with half pairs."""
+
+
+@for_each("name", sorted(set(HOSTILE) - NO_TEXT))
 def test_protobuf_reads_a_hostile_record_with_its_line(name: str) -> None:
     data = read(event_of(HOSTILE[name]))
     attributes = data.resource_logs[0].scope_logs[0].log_records[0].attributes
