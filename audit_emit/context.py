@@ -14,6 +14,7 @@ from functools import wraps
 from itertools import islice
 from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack, cast
 
+from audit_emit._runtime import foreign as _foreign
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import door, let_through
 from audit_emit._runtime.lazy import Pattern
@@ -202,14 +203,12 @@ def resolve(ctx: object) -> AuditContext:
     return understand(ctx)[0]
 
 
-@door
 def understand(ctx: object) -> tuple[AuditContext, str]:
     """Interpret the argument ``ctx`` of ``emit``.
 
-    ``None`` stands for the bound context, an ``AuditContext`` for itself, and a
-    ``contextvars.Context`` for the context that is bound in it. A mapping changes the members of
-    the bound context that it names. For any other object, and for one that raises (such as a proxy
-    of a web framework outside its request), the bound context is used and a mistake is reported.
+    ``None`` is the bound context, an ``AuditContext`` is itself, and a ``contextvars.Context`` is
+    the context bound in it. A mapping changes the members of the bound context that it names. Any
+    other object, and one that raises (a proxy outside its request), is the bound one, by mistake.
 
     Returns:
         The context; and a description of the mistake, without values, or an empty string.
@@ -217,24 +216,37 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
     if ctx is None:
         return current_context(), ""
     try:
-        if isinstance(ctx, LiveContext):
-            ctx = ctx.context
-        if isinstance(ctx, AuditContext):
-            # A proxy says that it is one; what it stands for has to be one.
-            found = ctx if issubclass(type(ctx), AuditContext) else ctx.replace()
-            if issubclass(type(found), AuditContext):
-                return found, ""
-        if isinstance(ctx, Context):
-            bound = ctx.get(VAR, EMPTY)
-            found = bound if isinstance(bound, AuditContext) else bound.context
-            if issubclass(type(found), AuditContext):
-                return found, ""
-        if isinstance(ctx, Mapping):
-            ids = {name: ctx[name] for name in FIELDS if name in ctx}
-            return current_context().replace(**ids), _unknown(ctx)
+        return _meant(ctx) if _is_plain(ctx) else _foreign.call(_meant, ctx)
     except Exception as error:  # noqa: BLE001 - an object may raise anything; use the bound context
         let_through(error)
         return current_context(), f"it failed with {bare_name(type(error))}"
+
+
+def _is_plain(ctx: object) -> bool:
+    """Whether no code of the application is behind a context, which might emit with it again."""
+    kind = type(ctx)
+    if kind is dict and isinstance(ctx, dict):
+        return len(ctx) <= _MAX_NAMES and all(type(name) is str for name in list(ctx))
+    return kind is AuditContext or kind is LiveContext or kind is Context
+
+
+@door
+def _meant(ctx: Any) -> tuple[AuditContext, str]:
+    if isinstance(ctx, LiveContext):
+        ctx = ctx.context
+    if isinstance(ctx, AuditContext):
+        # A proxy says that it is one; what it stands for has to be one.
+        found = ctx if issubclass(type(ctx), AuditContext) else ctx.replace()
+        if issubclass(type(found), AuditContext):
+            return found, ""
+    if isinstance(ctx, Context):
+        bound = ctx.get(VAR, EMPTY)
+        found = bound if isinstance(bound, AuditContext) else bound.context
+        if issubclass(type(found), AuditContext):
+            return found, ""
+    if isinstance(ctx, Mapping):
+        ids = {name: ctx[name] for name in FIELDS if name in ctx}
+        return current_context().replace(**ids), _unknown(ctx)
     return current_context(), f"it is {bare_name(type(ctx))}"
 
 

@@ -21,6 +21,7 @@ from audit_emit import (
     with_user_id,
     with_workspace_id,
 )
+from audit_emit._runtime import foreign
 from audit_emit.context import (
     EMPTY,
     FIELDS,
@@ -170,6 +171,27 @@ def test_a_mapping_that_fails_is_a_mistake() -> None:
 class Broken(dict[str, Any]):
     def __contains__(self, key: object) -> bool:
         raise RuntimeError("working outside of request context")
+
+
+class Emits(dict[str, Any]):
+    """Emits with itself as the context, each time that it is asked, and counts that."""
+
+    asked = 0
+
+    def __contains__(self, key: object) -> bool:
+        Emits.asked += 1
+        resolve(self)
+        return False
+
+
+def test_a_mapping_that_emits_with_itself_comes_to_an_end() -> None:
+    with bind(user_id="u") as bound:
+        assert understand(Emits()) == (bound, "")
+    assert Emits.asked == len(FIELDS)
+
+
+def test_a_plain_mapping_counts_in_the_code_of_an_object_that_describes_itself() -> None:
+    assert foreign.call(resolve, {"user_id": "v"}) == AuditContext(user_id="v")
 
 
 class BrokenClass:

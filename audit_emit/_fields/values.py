@@ -115,11 +115,13 @@ class Long:
 
 
 def of_int(value: int) -> int | str | Cut:
+    if type(value) is not int:  # how it compares itself is a matter of its class
+        value = int.__int__(value)
     if -SAFE_INT <= value <= SAFE_INT:
-        return int(value) if type(value) is int else int.__int__(value)
-    bits = int.bit_length(value)
+        return value
+    bits = value.bit_length()
     if bits <= _MAX_BITS:
-        return int.__repr__(value)
+        return repr(value)
     return Cut(f"<int {bits} bits>", f"an integer of {bits} bits")
 
 
@@ -170,6 +172,9 @@ def of_memoryview(value: memoryview) -> Any:
 
 
 def of_datetime(value: dt.datetime) -> str:
+    if type(value) is not dt.datetime:
+        # Its class would be asked for its attributes, and to make what is moved to UTC.
+        value = dt.datetime.combine(dt.datetime.date(value), dt.datetime.timetz(value))
     if value.tzinfo is None:
         return dt.datetime.isoformat(value)
     if type(value.tzinfo) is dt.timezone:
@@ -194,8 +199,11 @@ def of_date(value: dt.date) -> str:
     return dt.date.isoformat(value)
 
 
+_zone_of: Callable[[dt.time], dt.tzinfo | None] = dt.time.__dict__["tzinfo"].__get__
+
+
 def of_time(value: dt.time) -> Any:
-    if value.tzinfo is None:
+    if _zone_of(value) is None:
         return dt.time.isoformat(value)
     return _foreign.call(dt.time.isoformat, value)
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import types
 import urllib.parse
+import uuid
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -550,6 +551,53 @@ def test_what_a_part_would_be_called_with_is_not_asked_for_its_text() -> None:
 @pytest.mark.parametrize("name", ["password", "pin", "acme_key"])
 def test_a_number_with_too_many_digits_costs_no_other_field(name: str) -> None:
     assert plain({name: 10**5000, "a": 1})["a"] == 1
+
+
+class OwnInt(int):
+    def __le__(self, other: object) -> bool:
+        raise RuntimeError("not yours")
+
+    __ge__ = __lt__ = __gt__ = __neg__ = __le__  # type: ignore[assignment]
+
+
+class OwnDatetime(dt.datetime):
+    made = 0
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> OwnDatetime:  # noqa: PYI034
+        cls.made += 1
+        return super().__new__(cls, *args, **kwargs)
+
+    @property
+    def tzinfo(self) -> dt.tzinfo:
+        raise RuntimeError("not yours")
+
+
+class OwnTime(dt.time):
+    tzinfo = OwnDatetime.tzinfo
+
+
+@for_each(
+    "value,shown",
+    [
+        (OwnInt(5), 5),
+        (OwnInt(10**30), str(10**30)),
+        (OwnTime(1, 2), "01:02:00"),
+        (OwnDatetime(2026, 1, 2), "2026-01-02T00:00:00"),
+        (OwnDatetime(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02T00:00:00Z"),
+    ],
+)
+def test_what_derives_from_a_plain_type_is_read_without_its_own_code(
+    value: object, shown: object
+) -> None:
+    made = OwnDatetime.made
+    assert one(value) == shown
+    assert OwnDatetime.made == made
+
+
+def test_an_id_without_a_number_costs_no_other_field(normaliser: Normaliser) -> None:
+    given = {"id": uuid.UUID.__new__(uuid.UUID), "n": 1}
+    assert normaliser.fast(given, False) is None
+    assert normaliser.full("a.b", given).value == {"id": "<unrepresentable uuid.UUID>", "n": 1}
 
 
 @pytest.mark.parametrize("row", [difficult_values.OfBadMeta(), difficult_values.OfLyingMeta()])
