@@ -123,7 +123,14 @@ class GrowingTree:
         proof = (
             prove_links(block)
             if self._bare
-            else prove(block, self._named, tree=not tiled, leaves=tiled, span=self._timed)
+            else prove(
+                block,
+                self._named,
+                tree=not tiled,
+                leaves=tiled,
+                span=self._timed,
+                shape=False,
+            )
         )
         if proof is not None and self._follows(proof):
             self._add_block(proof)

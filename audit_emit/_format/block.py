@@ -119,6 +119,7 @@ def prove(
     watch: Watch | None = None,
     leaves: bool = False,
     span: bool = False,
+    shape: bool = True,
 ) -> Proof | None:
     """What a block of whole lines proves; ``None`` when one of them is out of the ordinary.
 
@@ -130,6 +131,7 @@ def prove(
         watch: which records are counted.
         leaves: whether to return the hash of every record.
         span: whether to return their earliest and latest ``ts``.
+        shape: whether to look for the version in each; for a tree alone its hash is enough.
     """
     lines = BytesIO(block).readlines()  # split() looks at every byte by itself
     if len(lines) * LINK_MIN > len(block):
@@ -144,7 +146,7 @@ def prove(
     kinds = set(map(itemgetter(_KIND), lines))
     if not all(kind.startswith(_TYPE) for kind in kinds):
         return None
-    if not _ordinary(lines, strict=strict):
+    if shape and not _ordinary(lines, strict=strict):
         return None
     own = _own(lines) if _TOLD in kinds else []
     marks = _marks(seq, hashes, named, lines, tree=tree, watch=watch)

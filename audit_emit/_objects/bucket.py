@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import cache
 from hashlib import md5, sha256
 from typing import IO, Any, NamedTuple, Self
 
@@ -310,6 +311,7 @@ def _client(settings: ArchiveSettings) -> Any:
     import boto3  # noqa: PLC0415 - an extra
     import botocore.exceptions as theirs  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
 
     config = Config(
         signature_version="s3v4",
@@ -322,7 +324,9 @@ def _client(settings: ArchiveSettings) -> Any:
     )
     try:
         # A session of our own: the one that boto3 shares is not for several threads.
-        return boto3.session.Session().client(
+        session = Session()
+        session.register_component("data_loader", _loader())
+        return boto3.session.Session(botocore_session=session).client(
             "s3",
             endpoint_url=settings.endpoint or None,
             region_name=settings.region or None,
@@ -330,6 +334,17 @@ def _client(settings: ArchiveSettings) -> Any:
         )
     except (theirs.BotoCoreError, ValueError) as error:
         raise ConfigError("archive", f"boto3 cannot use it: {words_of(error)[1]}") from None
+
+
+@cache
+def _loader() -> Any:
+    """What has read the description of S3, which takes most of the time that a client takes.
+
+    Forked children get it from their parent; it holds no connection, and no credentials.
+    """
+    from botocore.session import Session  # noqa: PLC0415 - boto3 is there
+
+    return Session().get_component("data_loader")
 
 
 def _md5(body: IO[bytes]) -> bytes:

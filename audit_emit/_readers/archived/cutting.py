@@ -31,7 +31,8 @@ def before(file: LogFile, seq: int) -> LogFile:
     """
     if file.fetch is None or file.last is None or file.last.seq < seq:
         return file
-    return file._replace(packed=PACKED, fetch=partial(_cut, file, file.fetch, seq), last=None)
+    cut = partial(_cut, file, file.fetch, seq)
+    return file._replace(packed=PACKED, fetch=cut, ahead=None, last=None)
 
 
 def _cut(file: LogFile, fetch: Callable[[], int], seq: int) -> int:

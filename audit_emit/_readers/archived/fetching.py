@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 
@@ -60,6 +60,7 @@ def object_file(
         size=part.packed_size,
         packed="gzip" if part.pack == "gz" else "zstd",
         fetch=partial(fetched, settings, of, part, vouching),
+        ahead=partial(_fetcher, settings, of, part, vouching),
     )
 
 
@@ -71,8 +72,22 @@ def fetched(settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vou
             nobody who is trusted says that it is of the log.
         ObjectStoreError: the store gives no answer.
     """
+    return _fetcher(settings, of, part, vouching)()
+
+
+def _fetcher(
+    settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vouching
+) -> Callable[[], int]:
+    """What brings an object that may be fetched; it knows no more than that one object.
+
+    Raises:
+        ArchiveError: ``unvouched``.
+    """
     vouching.check(of, part)
-    key = of.key_of(part)
+    return partial(_brought, settings, of.key_of(part), part)
+
+
+def _brought(settings: ArchiveSettings, key: str, part: Packed) -> int:
     with tempfile.TemporaryFile() as file:
         with named_by_manifest(key), naming(tempfile.gettempdir()):
             digest = bucket_of(settings).fetch(key, part.version, file, part.packed_size)

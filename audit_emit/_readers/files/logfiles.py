@@ -43,6 +43,8 @@ class LogFile(NamedTuple):
         end: unpacked bytes that are wanted of it; -1 for all.
         fetch: brings a file that is kept elsewhere here, and gives a descriptor of it, which is
             then the caller's; ``None`` for a file at ``path``.
+        ahead: gives what another process may bring it with, before it is read here, or raises
+            ``ArchiveError`` where it must not; ``None`` where only ``fetch`` brings it.
         last: its last record, where that is known without reading it.
         span: the earliest and the latest ``ts`` in it, likewise.
     """
@@ -57,6 +59,7 @@ class LogFile(NamedTuple):
     descriptor: int = -1
     end: int = -1
     fetch: Callable[[], int] | None = None
+    ahead: Callable[[], Callable[[], int]] | None = None
     last: Head | None = None
     span: tuple[str, str] = ("", "")
 

@@ -122,7 +122,11 @@ class Pool:
             task = next((each for each in self._tasks if each.number >= number), None)
             if task is None:
                 return
-            self._waiting.append((task, self._executor.submit(_prove_part, task)))
+            try:
+                sent = _sent(task)
+            except ArchiveError:
+                continue  # who reads it in its order asks again, and tells what is wrong
+            self._waiting.append((task, self._executor.submit(_prove_part, sent)))
 
 
 def is_worth_it(files: Sequence[LogFile]) -> bool:
@@ -131,12 +135,24 @@ def is_worth_it(files: Sequence[LogFile]) -> bool:
 
 
 def _tasks(number: int, file: LogFile) -> Iterator[Task]:
+    if file.fetch is not None and file.ahead is None:
+        return
     if file.packed:
-        if file.end < 0:
-            yield Task(number, file, 0, UNPACKED)
+        yield Task(number, file, 0, UNPACKED)
     elif file.size > _WORTH:
         for start in range(0, file.size, PART):
             yield Task(number, file, start, min(start + PART, file.size))
+
+
+def _sent(task: Task) -> Task:
+    """The task as another process gets it: a file that is kept elsewhere is brought there.
+
+    Raises:
+        ArchiveError: nobody who is trusted says that the file is of the log.
+    """
+    if task.file.ahead is None:
+        return task
+    return task._replace(file=task.file._replace(fetch=task.file.ahead(), ahead=None))
 
 
 _named: Sequence[int] = ()
@@ -168,9 +184,11 @@ def _prove_part(task: Task) -> Proved:
 def _prove_packed(task: Task, descriptor: int) -> Proved:
     blocks: list[Block] = []
     rest, start = b"", 0
+    left = task.file.end if task.file.end >= 0 else sys.maxsize
     try:
         with unpacked(task.file, descriptor) as stream:
-            while data := stream.read(BLOCK):
+            while data := stream.read(min(BLOCK, left)):
+                left -= len(data)
                 lines, newline, rest = (rest + data).rpartition(b"\n")
                 if newline:
                     blocks.append(_block(lines + newline, start))

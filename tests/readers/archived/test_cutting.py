@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import os
+from functools import partial
 from pathlib import Path
+from typing import Never
 
 import pytest
 from support.chain_builder import MadeChain
 
 from audit_emit._format.record import head_of
 from audit_emit._readers.archived.cutting import before
-from audit_emit._readers.base import Block
+from audit_emit._readers.base import UNREAD, Block, Flaw, ProvedBlock, Prover
 from audit_emit._readers.files.logfiles import Log, LogFile
+from audit_emit._readers.files.parts import PART
 from audit_emit._readers.files.reader import FilesReader
+from audit_emit.errors import ArchiveError
 
 LINES = MadeChain().add(40).lines
 FOREIGN = [b"", b"foreign", *LINES[:20], b"foreign", *LINES[20:], b""]
@@ -57,3 +61,32 @@ def test_no_more_is_unpacked_than_a_manifest_says(tmp_path: Path) -> None:
     data = LINES[0] + b"\n"
     bomb = packed(tmp_path, data + bytes(1 << 24), end=len(data))
     assert read(bomb) == data
+
+
+def test_other_processes_bring_and_prove_what_is_kept_elsewhere(tmp_path: Path) -> None:
+    """No more of it than is signed, and nothing of it is brought here."""
+    data = b"".join(line + b"\n" for line in LINES)
+    kept = packed(tmp_path, data + b"more\n", end=len(data))
+    file = kept._replace(
+        size=PART,
+        fetch=lambda: pytest.fail("it is brought a second time"),
+        ahead=lambda: partial(os.open, kept.path, os.O_RDONLY),
+    )
+    with FilesReader(Log("log", [file], "")) as reader:
+        begin, *found = reader.proved(Prover(), 2)
+    assert isinstance(begin, Block)
+    assert sum(one.size for one in found if isinstance(one, ProvedBlock)) == len(data)
+    assert len(found) == 1
+
+
+def test_nothing_is_brought_ahead_that_may_not_be_brought(tmp_path: Path) -> None:
+    """Who reads it in its order asks again, as a key may be known by then, and tells it."""
+
+    def refused() -> Never:
+        raise ArchiveError("unvouched", "no key that is given vouches for it")
+
+    file = packed(tmp_path, b"")._replace(size=PART, fetch=refused, ahead=refused)
+    with FilesReader(Log("log", [file], "")) as reader:
+        *_, last = reader.proved(Prover(), 2)
+    assert isinstance(last, Flaw)
+    assert last.kind == UNREAD
