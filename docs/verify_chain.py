@@ -111,8 +111,7 @@ class Verifier:
             points.setdefault(size, []).append((point, where))
             self.by_key.setdefault((alg, by), []).append((point, where))
             self.holds[size, chain, point["root_hash"]] += point["state"] is not None
-        self.points, self.signed, self.end = points, file is not None, file and file.tell()
-        if file: file.close()
+        self.points, self.signed, self.end = points, file is not None, file and (file.tell(), file.close())[0]
     def since(self, size):  # whether a checkpoint was added while the log was being read
         with read(self.directory / "checkpoints.jsonl") or open(os.devnull, "rb") as file:
             file.seek(self.end or 0)
@@ -212,6 +211,7 @@ class Verifier:
         return (said, "ok") if signs(self.ring[by[1]], said.get("signature"),
             "audit_emit removal of records, version 1", *lines) else None
     def pruned(self, record, seq, where):
+        if type(v := record["fields"].get("v")) is int and v > 1: return self.report("key-unavailable", seq, where)
         found = self.removal(record, seq); said = found and found[0]; by = found and (said["sig_alg"], said["key_id"])
         newest = max((n for n, made in self.points.items() if n < seq and any(p["state"] for p, _ in made)), default=0)
         if not found or by in self.retired or (self.signed and not (

@@ -12,6 +12,7 @@ from audit_emit._checkpoints.new_leaves import Position
 from audit_emit._format.chain import body_of, leaf_hash
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
 from audit_emit._format.key_change import Succession
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import Head, head_of, parsed
 from audit_emit._format.removal import RECORD, Removal
@@ -124,7 +125,7 @@ def first_link(reader: LogReader) -> re.Match[bytes] | None:
         return None
     for block in reader.blocks():
         if isinstance(block, Block):
-            for line in block.data.splitlines():
+            for line in block.data.split(b"\n"):
                 link = link_of(line)
                 if link is not None:
                     return link
@@ -198,7 +199,7 @@ def leaves_after(reader: LogReader, start: Start) -> Iterator[bytes]:
     position = position_of(start)
     before = (position.frontier.size, position.head)
     for block in whole_lines_of(after(reader, position)):
-        for line in block.splitlines():
+        for line in split_lines(block):
             link = link_of(line)
             if link is None or (int(link[2]) - 1, link[3].decode()) != before:
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from audit_emit._checkpoints.tiles import WIDTH, hashes
 from audit_emit._format.chain import body_of, leaf_hash
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.whole_lines import whole_lines_of
@@ -34,7 +35,7 @@ def bundle_of(reader: LogReader, number: int, row: bytes) -> bytes:
     first = number * WIDTH + 1
     made: list[bytes] = []
     for block in whole_lines_of(reader.blocks(from_seq=first)):
-        for line in block.splitlines():
+        for line in split_lines(block):
             link = link_of(line)
             seq = first + len(made)
             if link is None or int(link[2]) < seq:

@@ -17,6 +17,7 @@ from audit_emit._checkpoints.checkpointer import Checkpointer, Record
 from audit_emit._checkpoints.new_leaves import GrowingTree
 from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._readers.base import Flaw, LogReader
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._readers.postgres.pages import LAST
@@ -93,7 +94,7 @@ class RowsCheckpointer(Checkpointer):
     def _newest_first(self) -> Iterator[bytes]:
         with PostgresReader(self._connection, self._chain) as reader:
             for block in reader.newest():
-                yield from reversed(block.data.splitlines())
+                yield from reversed(split_lines(block.data))
 
     def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
         # What is signed must not be lost with the server: it is synced before it is read.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import head_of, parsed
 from audit_emit._loki.records import hash_holds
@@ -192,7 +193,7 @@ def _lines_with(
     for block in whole_lines_of(reader.blocks()):
         done += len(block)
         if any(needle in block for needle in needles):
-            for line in block.splitlines():
+            for line in split_lines(block):
                 if any(needle in line for needle in needles):
                     yield line
         if progress is not None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from audit_emit._erasure.erase import Progress
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.record import parsed
 from audit_emit._readers.base import LogReader
 from audit_emit._readers.whole_lines import whole_lines_of
@@ -85,7 +86,7 @@ def find_remains(
         done += len(block)
         # What an encoder has escaped is looked for in the values themselves: CORP\alice, for one.
         if any(needle in block for needle in sought) or b"\\" in block:
-            for line in block.splitlines():
+            for line in split_lines(block):
                 is_seen = any(needle in line for needle in sought)
                 record = parsed(line) if is_seen or b"\\" in line else None
                 if record is None or not (is_seen or _is_in(record, sought)):

@@ -18,7 +18,7 @@ from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.encode import to_json
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
-from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._format.line_splitter import may_be_chained, split_lines
 from audit_emit._format.link import TS, link_of
 from audit_emit._format.record import ns_of, parsed
 from audit_emit._format.removal import CARRIED, CARRIED_BYTES
@@ -184,7 +184,7 @@ class Walk:
             raise RetentionError("changed", f"the log is not what was signed: {error}") from None
 
     def _look_at(self, block: bytes) -> None:
-        lines = block.splitlines()
+        lines = split_lines(block)
         self._latest = max(self._latest, max((line[TS] for line in lines), default=b""))
         if any(kind in block for kind in _TYPES):
             for _, line in may_be_chained(block):

@@ -13,6 +13,7 @@ from typing import Any
 
 from audit_emit._checkpoints.beginning import Start
 from audit_emit._format.key_change import Succession, describe_key
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import parsed
 from audit_emit._format.removal import RECORD, VERSION, Removal
@@ -63,7 +64,7 @@ class Removals:
         Args:
             take: given each record that is gone and still counts.
         """
-        link = next(filter(None, map(link_of, block.splitlines())), None)
+        link = next(filter(None, map(link_of, split_lines(block))), None)
         if link is None or self.start is None:
             return
         self.waiting = False

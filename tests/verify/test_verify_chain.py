@@ -15,7 +15,7 @@ import pytest
 from support.chain_builder import BEGIN, MadeChain
 from support.processor_time import takes_less
 from support.prunable_log import PrunableLog
-from support.verifier_comparison import ORIGIN, SCRIPT, SECRET, both, kinds, others
+from support.verifier_comparison import ORIGIN, SCRIPT, SECRET, both, kinds, others, ours
 from support.waiting import PATIENCE
 
 from audit_emit._checkpoints.checkpointer import checkpoint_fields
@@ -197,3 +197,10 @@ def test_of_a_log_whose_oldest_records_are_gone_it_says_the_same(
     assert log.verify().exit_status == status
     assert bool({kind for kind, *_ in found} - {"pruned"}) is bool(status), found
     assert status or [one[:2] for one in found] == [("pruned", 601)]
+
+
+def test_a_removal_of_a_newer_version_cannot_be_checked(tmp_path: Path) -> None:
+    chain = MadeChain().add().add(event_type="audit.pruned", fields={"v": 2})
+    chain.write(tmp_path / "audit.jsonl")
+    assert kinds(ours(tmp_path)) == {"key-unavailable": [2]}
+    assert [one[:2] for one in verify(tmp_path, [], None)] == [("key-unavailable", 2)]

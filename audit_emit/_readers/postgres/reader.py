@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of
 from audit_emit._readers.base import (
@@ -108,7 +109,7 @@ class PostgresReader:
     def of_type(self, event_type: str) -> Iterator[tuple[str, bytes]]:
         """See ``TypedReader``."""
         for block in self.newest(having={"event_type": event_type}):
-            for line in block.data.splitlines():
+            for line in split_lines(block.data):
                 yield block.part, line
 
     def count(self, having: Mapping[str, str]) -> int | None:
