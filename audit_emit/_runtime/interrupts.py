@@ -133,9 +133,22 @@ def is_interrupt(error: BaseException) -> bool:
     kind = type(error)
     if not issubclass(kind, Exception):
         return True
-    look = _came_from_outside
-    # While the interpreter shuts down it sets the globals of modules to None.
-    return look is not None and look(error, kind)
+    look, anywhere = _came_from_outside, _ANYWHERE
+    if look is None:  # while the interpreter shuts down it sets the globals of modules to None
+        return False
+    try:
+        return look(error, kind)
+    except anywhere:
+        raise
+    except Exception as failed:
+        # An audit hook (PEP 578) may forbid to look at frames; or this is an interrupt itself.
+        try:
+            outside = look(failed, type(failed))
+        except Exception:  # noqa: BLE001 - nobody can tell
+            return False
+        if outside:
+            raise
+        return False
 
 
 def _came_from_outside(error: BaseException, kind: type[BaseException]) -> bool:

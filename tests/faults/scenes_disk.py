@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,27 @@ def hold_lock(directory: Path) -> None:
     fcntl.flock(number, fcntl.LOCK_EX)
     (directory / "held").touch()
     os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def hooked(directory: Path, event: str) -> dict[str, Any]:
+    """An audit hook (PEP 578) forbids what the log needs, with an exception of its own."""
+
+    class ForbiddenError(Exception):
+        pass
+
+    forbids = False
+
+    def hook(name: str, _: Any) -> None:
+        if forbids and name == event:
+            raise ForbiddenError("not here")
+
+    sys.addaudithook(hook)
+    emitter, other = make(directory), make(directory)
+    emit(emitter, 0)
+    os.rename(directory / "audit.jsonl", directory / "audit.jsonl.1")
+    forbids = True
+    written = [emit(emitter, number) for number in range(1, 4)]
+    forbids = False
+    # A lock that is left behind would stop everybody else.
+    after = [emit(other, 4), emit(emitter, 5)]
+    return {"written": written, "after": after, "flushed": emitter.flush(5.0)}

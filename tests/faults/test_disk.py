@@ -347,3 +347,14 @@ def test_a_platform_that_lacks_most_calls_has_one_writing_process(tmp_path: Path
     assert len({record["chain"] for record in log.records}) == 1
     (gap,) = log.of("audit.gap")
     assert gap["fields"]["lost"] == 3
+
+
+@pytest.mark.parametrize("event", ["open", "fcntl.flock", "object.__getattr__"])
+def test_an_audit_hook_that_forbids_a_call_costs_no_field_and_no_lock(
+    event: str, tmp_path: Path
+) -> None:
+    found = run(scenes.hooked, tmp_path, event)
+    assert found["after"][0]
+    assert found["flushed"]
+    log = Log(tmp_path).check()
+    assert sorted(log.numbers) == list(range(6))

@@ -26,7 +26,7 @@ from audit_emit._stores.jsonl.rotation import FRESH_NS
 from audit_emit._stores.jsonl.segment import Segment
 from audit_emit.errors import SinkError
 
-__all__ = ["LOCK_CHECK_NS", "LOCK_SECONDS", "TURN_SECONDS", "CriticalSection", "word_of"]
+__all__ = ["LOCK_CHECK_NS", "LOCK_SECONDS", "NO_ROOM", "TURN_SECONDS", "CriticalSection", "word_of"]
 
 LOCK_SECONDS = 0.045
 """How long one call waits, for all locks and all that others left to do together; the promise is
@@ -44,6 +44,9 @@ have looked at the one before, and not have written yet."""
 
 LOCK_CHECK_NS = 100_000_000
 """How often the process and the lock file are looked at."""
+
+NO_ROOM = (RecursionError, MemoryError)
+"""What is no failure of a system call: the guard of ``emit`` knows what to do then."""
 
 _R = TypeVar("_R")
 
@@ -143,14 +146,16 @@ class CriticalSection:
             segment.deadline = deadline
             try:
                 done = work(segment)
-            except (OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
+            except NO_ROOM:
+                raise
+            except Exception as error:
                 let_through(error)
                 raise SinkError(word_of(error)) from error
             finally:
                 # No call before this one: an interrupt there would leave the lock behind.
                 try:
                     flock(self.lock_fd, UNLOCK)
-                except (OSError, ValueError) as error:
+                except Exception as error:  # noqa: BLE001 - an audit hook raises what it likes
                     self.drop_lock()
                     let_through(error)
         finally:
@@ -194,6 +199,13 @@ class CriticalSection:
         except OSError as error:
             let_through(error)
             raise SinkError(error_word(error)) from error
+        except NO_ROOM:
+            raise
+        except Exception as error:
+            # An audit hook (PEP 578) raises what it likes, also when the lock is held.
+            self.drop_lock()
+            let_through(error)
+            raise SinkError(word_of(error)) from error
         # Whoever holds it is frozen; until it moves, nobody here waits for it again.
         self._patient = taken
         if not taken:
@@ -214,7 +226,7 @@ class CriticalSection:
             else:
                 # The number is another file's, whose lock is not ours to give back.
                 self.drop_lock()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - as in ``locked``
             self.drop_lock()
             let_through(error)
 

@@ -23,7 +23,7 @@ from audit_emit._stores.base import (
 )
 from audit_emit._stores.jsonl import undeclared
 from audit_emit._stores.jsonl.compiled_append import CompiledAppend
-from audit_emit._stores.jsonl.critical import CriticalSection, word_of
+from audit_emit._stores.jsonl.critical import NO_ROOM, CriticalSection, word_of
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._stores.jsonl.durability import Durability
 from audit_emit._stores.jsonl.lockfile import LOCK, UNLOCK, LockFile, flock
@@ -126,7 +126,9 @@ class JsonlStore:
             # Kept here first: what follows a call must be in the reach of ``finally``.
             records = self._append_locked(section, segment, drafts, deadline)
             return records
-        except OSError as error:
+        except (*NO_ROOM, SinkError):
+            raise
+        except Exception as error:
             let_through(error)
             raise SinkError(word_of(error)) from error
         finally:
@@ -152,7 +154,9 @@ class JsonlStore:
             section.drop_lock()
         try:
             flock(section.lock_fd, LOCK)
-        except (OSError, ValueError) as error:
+        except NO_ROOM:
+            raise
+        except Exception as error:  # noqa: BLE001 - an audit hook raises what it likes
             let_through(error)
             deadline = section.lock_slowly(deadline)
         segment.deadline = deadline
@@ -175,7 +179,7 @@ class JsonlStore:
         finally:
             try:
                 flock(section.lock_fd, UNLOCK)
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 section.drop_lock()
                 let_through(error)
         records, segment.records = segment.records, []
