@@ -194,7 +194,7 @@ GRAMMAR: tuple[Grammar, ...] = (
         "command",
         shell.KEYWORDS,
         shell.commands,
-        marks=_SPACE + "=",
+        marks=_SPACE + "=:]",
         examples=("vault login hunter2", "requirepass hunter2"),
     ),
     Grammar(

@@ -119,7 +119,7 @@ def _harmless(tokens: list[str]) -> bool:
         return False
     if tokens[-2:] == ["session", "response"]:
         return True
-    if last in ("message", "reason") and not _OF_FAILURES.isdisjoint(tokens):
+    if _tells_outcome(tokens):
         return True
     if last in ("hash", "hashes") and not _OF_WINDOWS.isdisjoint(tokens):
         return False  # it opens what the password opens
@@ -137,6 +137,14 @@ def _harmless(tokens: list[str]) -> bool:
     return len(tokens) > 1 and (last in words.HARMLESS_LAST or tokens[0] in words.HARMLESS_FIRST)
 
 
+def _tells_outcome(tokens: list[str]) -> bool:
+    """``authorization_failed``, ``token_error_message``: what came of it."""
+    if tokens[-1] in ("message", "reason"):
+        return not _OF_FAILURES.isdisjoint(tokens)
+    return tokens[-1] in ("failed", "denied", "granted") and tokens[-2:-1] in _OF_ACCESS
+
+
+_OF_ACCESS = (["auth"], ["authentication"], ["authorization"])
 _OF_FAILURES = frozenset(("failure", "error"))
 _OF_WINDOWS = frozenset(("nt", "lm", "ntlm"))
 
@@ -224,6 +232,8 @@ _VALUE_DECIDES = ("key", "track", *sorted(_DECIDED))
 
 def is_described(name: str) -> bool:
     """Whether a name says what a secret is like: ``expires_at``, ``id``, ``scope``."""
+    if name[-5:].lower() in ("last4", "ast_4"):
+        return True
     return _last(name) in words.DESCRIPTIONS and name[:1] != "$"  # an operator of MongoDB
 
 

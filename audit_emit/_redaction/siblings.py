@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from audit_emit._redaction.companions import held_by_company
 from audit_emit._redaction.finders.programs import secret_words
 from audit_emit._redaction.finders.shell import commands_in
 from audit_emit._redaction.finders.words_of_prose import is_word
@@ -12,7 +13,6 @@ from audit_emit._redaction.marks import held_by_mark, marked_by
 from audit_emit._redaction.names import fold, has_descriptions
 from audit_emit._redaction.words import (
     ANSWERS,
-    APPROLE,
     ARGUMENTS,
     CHANGES,
     COLUMNS,
@@ -20,7 +20,6 @@ from audit_emit._redaction.words import (
     JWK_NAMES,
     MANIFEST_NAMES,
     NAME_NAMES,
-    OF_CODE,
     PROMPTS,
     ROWS,
     STATEMENTS,
@@ -52,6 +51,8 @@ _MAX_LOGIN = 8192
 _MAX_WORDS = 32
 _MAX_STATEMENT = 4096
 _MAX_PROMPT_WORDS = 4
+_OF_CODE = frozenset("(){}=!<>")
+"""Signs in a line of a program, which begins a block: ``if password != other:``."""
 _KINDS_OF_CHANGE = frozenset("change add remove replace update set E N D A M".split())
 """What the first of three says in differences as lists: what, where, from and to."""
 _MAX_MARKED = 256
@@ -175,12 +176,10 @@ def _names_held(entries: list[Any], names_secret: Judge) -> frozenset[str]:
             and _any_names_secret(value[:_MAX_STATEMENT].replace(";", ",").split(","), names_secret)
         ):
             held |= {other for other, beside in folded if other in ROWS and type(beside) is str}
-    names = {name for name, _ in folded}
-    if "code" in names and not OF_CODE.isdisjoint(names):
-        held |= {"code"}
-    if len(held) < 8 and names >= APPROLE:
-        held |= APPROLE - {"roleid"}
-    return held
+    for name, value in folded:
+        if name == "valuefrom" and type(value) is dict:  # where Kubernetes finds it
+            held -= {name}
+    return held | held_by_company(folded)
 
 
 def _is_change_of(name: str, value: object) -> bool:
@@ -281,6 +280,8 @@ def _takes_next(entry: str, following: list[Any], names_secret: Judge) -> bool:
     if entry[:1] == "-" and "=" not in entry[:_MAX_WORD]:
         return names_secret(entry) or _takes_login(entry, following)
     if entry[-1:] not in (":", "=") or entry.count(" ") > _MAX_PROMPT_WORDS:
+        return False
+    if not _OF_CODE.isdisjoint(entry[:-1]):
         return False
     return len(entry) > 2 and names_secret(entry[:-1])
 

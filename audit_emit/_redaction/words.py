@@ -34,6 +34,7 @@ __all__ = [
     "NOT_PASS",
     "NOT_STEMS",
     "OF_CODE",
+    "OF_COMPANY",
     "OF_DIGITS",
     "OF_NUMBER",
     "OF_STRIPE",
@@ -84,7 +85,7 @@ SECRET = _words(
     nthash lmhash ntlmhash paßwort passwörter geheimnis zugangsdaten segreto secreto segredo sekret
     tajemnica тайна pasword paswd passwor
     sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
-    authentication magstripe
+    authentication magstripe kubeconfigs
     """
 )
 SECRET_LAST = _words("dsn pat dek kek jks p12")
@@ -97,7 +98,7 @@ ENDINGS = tuple(
     """
     token tokens pwd dbpass userpass mypass dbpw cookie apikeys encryptionkey decryptionkey
     signingkey masterkey sharedkey accountkey deploykey sshkey hostkey storagekey licensekey
-    servicekey clientkey serverkey hmackey sessionkey webhookkey cardnumber cardno ccnumber
+    servicekey clientkey serverkey hmackey sessionkey webhookkey cardnumber cardno ccnumber authtok
     """.split()
 )
 NOT_STEMS = _words(
@@ -169,6 +170,8 @@ PAIRS = tuple(
         ("account", "no"),
         ("routing", "number"),
         ("security", "answer"),
+        ("jenkins", "crumb"),
+        ("sonar", "login"),
         ("saml", "response"),
         ("saml", "assertion"),
         ("magic", "link"),
@@ -222,6 +225,7 @@ HARMLESS_LAST = _words(
     fail failure success successful succeeded error errors namespace use review step minute second
     hour day banner stdin prompt strategy strategies decision factor factors protocol frequency
     device detail access request uid spray spraying stuffing phishing theft dumping
+    left remaining delivery channel recipient notification
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(
@@ -236,7 +240,7 @@ HARMLESS_FIRST = _words(
     "is has had needs need requires require uses use allow allows can should must force automount"
 )
 SECRET_WHOLE = _words(
-    "requesttoken usercode tempurlkey smspin mothersmaidenname mothermaidenname"
+    "requesttoken usercode cctestreporterid tempurlkey smspin mothersmaidenname mothermaidenname"
     " \u043f\u0438\u043d \u043f\u0438h"
 )
 """Names that are a secret's as they are, and part of others that are not: ``request_token`` of
@@ -374,5 +378,7 @@ APPROLE = frozenset(("roleid", "secretid"))
 """The two halves of a login to Vault; the second alone is the name of a secret."""
 MANIFEST_NAMES = TYPED_NAMES | {"data", "stringdata"}
 """``{"kind": "Secret", "data": {…}}``, as Kubernetes has it, and its clients."""
-TELLING_NAMES = MARKED_SECRET | STATEMENTS | APPROLE | OF_CODE | {"kty", "netloc", "objectref"}
+OF_COMPANY = APPROLE | OF_CODE | {"code", "roottoken", "plaintext", "keyname"}
+"""Names whose value is secret, or that of another member, beside some others (``companions``)."""
+TELLING_NAMES = MARKED_SECRET | STATEMENTS | OF_COMPANY | {"kty", "netloc", "objectref"}
 """Names whose value, or that with it, says of others that they are secret."""

@@ -90,7 +90,9 @@ _THEN = Pattern(
     r"|(?<=[ \t])[>/|](?=[ \t]))[ \t]{0,4}"
 )
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
-_ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}")
+_ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}]{1,256}")
+_REFERS = Pattern(r"!(?:Ref|GetAtt|ImportValue|reference)[ \t]{1,8}\Z")
+"""Tags of CloudFormation and GitLab before the name of what holds the value."""
 
 
 _SECRET, _HOST, _BESIDE_ANOTHER, _BY_VALUE, _NOTHING = range(5)
@@ -147,7 +149,8 @@ def _assignments(
 
 def _outside_of_arns(text: str) -> Iterator[re.Match[str]]:
     """Names with a sign, but those in the name of what is acted on."""
-    arns = _ARN.finditer(text) if "arn:" in text else iter(())
+    named = "arn:" in text or "{{resolve:" in text
+    arns = _ARN.finditer(text) if named else iter(())
     arn = next(arns, None)
     for match in _ASSIGN.finditer(text):
         while arn is not None and arn.end() <= match.start():
@@ -270,6 +273,8 @@ def _values(
     text: str, match: re.Match[str], lower: str, extents: Extents, *, of_words: bool
 ) -> Iterator[Span]:
     """The value of a secret name, and what it becomes: ``"x" -> "y"``."""
+    if _REFERS.search(match.group()) is not None:
+        return
     block = _block(text, match)
     if block is not None:
         if block[1] > block[0]:

@@ -26,6 +26,12 @@ _ARGUMENT = Pattern(
     r"[bBrRuUfFL@N]{0,2}\\{0,7}[\"'`]([^\"'`\\\r\n]{1,256})(?=\\{0,7}[\"'`])"
 )
 _MAX_ARGUMENTS = 4
+_OBJECT = Pattern(
+    r"\\{0,7}[\"'`](?:,| is| was| has been| could not be)?[ \t]"
+    r"(?:not found|already exists|does not exist|created|deleted|patched|configured"
+    r"|unchanged|edited|rotated|forbidden|in namespace|in the namespace)\b"
+)
+"""What is said of a thing, by its name, as Kubernetes does of a ``secret``."""
 _METHODS = frozenset(
     "set update put equals equalsIgnoreCase compareTo compare append write assign store insert "
     "strip encode startswith push add".split()
@@ -54,6 +60,8 @@ def calls(text: str, is_secret: IsSecret) -> Iterator[Span]:
             yield from further
             if further and is_word(value):
                 continue  # setPassword("bob", "x")
+        elif _OBJECT.match(text, match.end()) is not None:
+            continue  # secret "db-1" not found
         elif is_word(value) or (
             is_weak(name) and len(split_name(name)) == 1 and not MARKED.match(value)
         ):
@@ -110,7 +118,7 @@ def _declarations(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 _LOGIN = Pattern(
     r"(?:log_?in|sign_?in|authenticate|\bauth|credentials?|basic_?auth|digest_?auth"
-    r"|PasswordAuthentication|AuthenticationToken|AuthProvider|create_?user|add_?user)"
+    r"|PasswordAuthentication|AuthenticationToken|AuthProvider|create_?user|add_?user|DirectoryEntry)"
     r"[ \t]{0,2}\([ \t]{0,4}[bBrRuUfFL@N]{0,2}\\{0,7}[\"'`][^\"'`\\\r\n]{0,256}"
     r"(?=\\{0,7}[\"'`][ \t]{0,4},)|\bsp_addlogin[ \t]{1,4}N?'[^'\r\n]{0,256}(?=')",
     re.IGNORECASE,
@@ -118,7 +126,7 @@ _LOGIN = Pattern(
 LOGINS = (
     "sp_addlogin login( log_in( signin( sign_in( authenticate( auth( credential( credentials( "
     "basicauth( basic_auth( digestauth( digest_auth( passwordauthentication( "
-    "authenticationtoken( authprovider( createuser( create_user( adduser( add_user("
+    "authenticationtoken( authprovider( createuser( create_user( adduser( add_user( directoryentry("
 ).split()
 """What a text has in it, in lower case, that ``logins`` has to look at."""
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
+from audit_emit._redaction.finders.lookups import is_variable_name
 from audit_emit._redaction.finders.named_places import places
 from audit_emit._runtime.lazy import Pattern
 
@@ -66,6 +67,10 @@ _BARE = Pattern(
     r"(?:\"([^\"\n]{1,256})|'([^'\n]{1,256})|([^\s'\";,()]{1,256}))"
     r"|\b(?:replace\s{1,8}|pragma\s{1,8}(?:re)?key\s{0,8}=\s{0,8}"
     r"|attach\s{1,4}database\s[^;\n]{0,128}?\bkey\s{1,8})'([^'\n]{1,256})",
+    re.IGNORECASE,
+)
+_REPLACED = Pattern(
+    r"\bidentified\s{1,8}by\s{1,8}[^\s;]{1,256}\s{1,8}replace\s{1,8}([^\s'\";,()]{1,256})",
     re.IGNORECASE,
 )
 _NAMED_BEHIND = Pattern(
@@ -167,6 +172,8 @@ def statements(text: str, is_secret: IsSecret) -> Iterator[Span]:
     if "identified" in lower or "key" in lower:
         for match in _BARE.finditer(text):
             yield from _unless_held(text, *match.span(match.lastindex or 0))
+        for match in _REPLACED.finditer(text):
+            yield from _unless_held(text, *match.span(1))
     yield from _held_places(text, is_secret)
     yield from _compared(text, is_secret)
     if "values" in lower:
@@ -183,7 +190,8 @@ def _quoted(text: str, lower: str, is_secret: IsSecret) -> Iterator[Span]:
         patterns.append(_FUNCTION)
     for pattern in patterns:
         for match in pattern.finditer(text):
-            yield from _unless_held(text, *match.span(1))
+            if not is_variable_name(match.group(1)):  # getenv('DB_PASSWORD')
+                yield from _unless_held(text, *match.span(1))
     if "select" in lower:
         for match in _SELECTED.finditer(text):
             yield from _selected(text, match, is_secret)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from audit_emit._redaction.finders.extent import END
+from audit_emit._redaction.finders.lookups import is_lookup
 from audit_emit._redaction.finders.references import is_reference
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
@@ -57,6 +58,8 @@ _PROSE = frozenset(
     now still already currently never always only also being
     provided given generated issued requested granted used needs contains length rotation policy
     file permission authentication return raise
+    loaded found present available ready used stored saved imported exported received configured
+    detected matched copied
     """.split()
 )
 _WORD = Pattern(r"[^\W\d_]{1,24}(?:['\u2019-][^\W\d_]{1,12})?[.,;:!?)\]]{0,3}")
@@ -108,11 +111,8 @@ _RESOURCE = Pattern(
     r"|https://[a-z0-9\-]{1,64}\.vault\.azure\.net/secrets/[\w\-]{1,127}(?:/[0-9a-f]{32})?"
 )
 """What the secret stores of AWS, Google and Azure call what they keep, as against its value."""
-_LOOKUP = Pattern(
-    r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
-    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|[A-Za-z_][A-Za-z_.]{0,64}\(\)\Z"
-)
-"""Where code takes a secret from, as against the secret."""
+_PARAMETERS = Pattern(r"\([\w, .:\[\]|*]{0,128}\)[ \t]{0,2}->")
+"""What the signature of a function is."""
 _SCHEMA = Pattern(
     r"\{\s{0,8}\\{0,7}[\"']?type\\{0,7}[\"']?\s{0,4}[:=]\s{0,4}\\{0,7}[\"']?"
     r"(?:string|integer|number|boolean|object|array|null)\b"
@@ -226,11 +226,11 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     if lower in _NOTHING or lower in _TYPES or lower == name.rpartition(".")[2]:
         return True
     weak = is_weak(name) and not name.endswith(_WHOLE)
-    if _is_no_value(text, start, name, lower, weak=weak):
+    if _is_no_value(text, start, name, lower, weak=weak) or _is_number_of(text, start, name):
         return True
     if weak and sign.strip() == ":" and _is_description(word):
         return True
-    if _LOOKUP.match(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
+    if is_lookup(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
         return True
     operator = sign.strip()
     if operator in ("==", "===", "!=", "!==", "=~", "~=") and _IDENTIFIER.fullmatch(word):
@@ -247,12 +247,26 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     return operator in (":", "") and sign[-1:] in " \t" and _is_prose(text, start, name)
 
 
+def _is_number_of(text: str, start: int, name: str) -> bool:
+    """``Passwords: 12 checked``: how many, as against a code of digits."""
+    if name[-1:] != "s" or name.endswith("pass") or text[start - 1 : start] != " ":
+        return False
+    found = _HOW_MANY.match(text, start)
+    return found is not None and not (found.group(1) is None and _OF_CODES.search(name))
+
+
+_HOW_MANY = Pattern(r"[0-9]{1,3}(?: ([a-z]{2,20})\b|(?=[,;.]?(?:\s|\Z)))")
+_OF_CODES = Pattern(r"(?:pin|otp|cvv|cvc|csc|code|tan|puk)s\Z")
+
+
 def _is_no_value(text: str, start: int, name: str, word: str, *, weak: bool) -> bool:
     """What some name has that is no secret: tests that passed, a status, which session it is."""
     if name == "pass":
         return _OF_TESTS.match(word) is not None
     if name == "dsn":
         return _STATUS.fullmatch(word) is not None
+    if name.endswith("signature") and _PARAMETERS.match(text, start) is not None:
+        return True
     if _RESOURCE.match(text, start) is not None:
         return True
     return weak and (
@@ -278,6 +292,10 @@ def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
         return True
     if within and _TAG.match(text, start):
         return True
+    if (
+        text.startswith(":", start) and _FILE.search(name) is not None
+    ):  # test_token.py::test_refresh
+        return True
     number = _NUMBER.match(text, start)
     if number is None:
         return False
@@ -301,6 +319,8 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     if word is None or (after.strip() and not closed):
         return _counted(text, start, name)
     first = word.group().lower().rstrip(".,;:!?)]")
+    if first in _THINGS and _OF_PROSE.match(text, word.end()) is not None:
+        return True
     ends = after in ("", "\n", "\r") or closed
     if ends and len(split_name(name)) > 1:
         return first in _PROSE  # client_secret: all there is on its line
@@ -312,6 +332,9 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     return first in _PROSE
 
 
+_THINGS = frozenset("password passwords token tokens secret key session credential account".split())
+_OF_PROSE = Pattern(r" [a-z]{2,24} [a-z]{2,24}\b")
+"""``passwd: password expiry information changed``."""
 _OF_WORDS = ("phrase", "mnemonic")
 _FURTHER = Pattern(r"[ \t]([\w!$\-]{3,24})[ \t]([\w!$\-]{3,24})(?=[ \t]|[.\"'`]?(?:[\r\n]|\Z))")
 

@@ -19,6 +19,8 @@ _READERS = (
     r"|security find-generic-password|secret-tool lookup|printenv|heroku config:get|bw get)"
 )
 """Commands that print a secret; their arguments name it."""
+_FETCHERS = r"(?:lookup|query|env|env_var|getenv|vault|secret|hashi_vault|op|ssm)"
+"""Functions of templates that fetch a secret."""
 _ARGUMENT = r"[^()`$;|&<\r\n]"
 """Not what a command is given as its input: ``$(cat <<< hunter2)``."""
 _WORDS = r"[A-Za-z][A-Za-z ._\-]{0,62}[A-Za-z]"
@@ -32,6 +34,9 @@ _REFERENCE = Pattern(
     # Templates.
     rf"|\{{\{{-?[ \t]{{0,4}}[.$]?{_INNER}(?:[ \t]{{0,4}}\|[ \t]{{0,4}}[a-z]\w{{1,32}}){{0,4}}"
     r"[ \t]{0,4}-?\}\}"
+    rf"|\{{\{{resolve:[a-z\-]{{2,24}}:{_PATH}{{1,128}}(?::[\w.\-]{{0,64}}){{0,4}}\}}\}}"
+    rf"|\{{\{{-?[ \t]{{0,4}}{_FETCHERS}[ \t]{{0,2}}[( ](?![^{{}}]{{0,256}}default)"
+    r"[^{}\r\n]{1,256}\}\}"
     r"|%[srvdqp]|%\([A-Za-z_][\w.]{0,64}\)[sr]|\{[0-9]?\}|\{(?P<field>[A-Za-z_][A-Za-z_.]{1,64})(?:![rsa])?\}"
     r"|[:@](?P<parameter>[A-Za-z_]{2,64})"
     # Commands, and addresses in a store.
@@ -39,6 +44,10 @@ _REFERENCE = Pattern(
     rf"|(?:env|ENV|os\.environ/)[:/]?[A-Z][A-Z0-9_]{{2,64}}|{_STORES}://{_PATH}{{1,256}}"
     rf"|{_STORES}:(?P<address>{_PATH}{{0,128}}/{_PATH}{{1,256}}|[A-Za-z_\-]{{1,64}})"
     rf"|file:{{1,2}}/{_PATH}{{1,256}}"
+    # What a statement takes from outside, and what Terraform made elsewhere.
+    r"|\$[0-9]{1,2}|\?[0-9]{1,2}|[:@]p?[0-9]{1,2}"
+    r"|(?:(?:data|module|each|local|var)|(?:random|aws|google|azurerm|azuread|vault|tls|kubernetes)_\w{2,48})"
+    r"(?:\.[a-z]\w{0,63}|\[[\w\"'.]{1,64}\]){2,6}"
     # Variables of a program.
     r"|(?P<attribute>[a-z_]\w{0,63}(?:\.[A-Za-z_]{1,64}){1,8})"
     # What stands for a value that was left out.

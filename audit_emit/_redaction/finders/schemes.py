@@ -12,7 +12,7 @@ from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["COMPLAINED", "SCHEMES", "complaints", "schemes"]
 
-_CREDENTIAL = Pattern(r"\s{1,8}([^\s\"',;<>]+)")
+_CREDENTIAL = Pattern(r"(,[ \t]|\s{1,8})([^\s\"',;<>]+)")
 _BASE64 = Pattern(r"[A-Za-z0-9+/_\-]{4,1024}")
 _NOT_CREDENTIAL = frozenset(
     "token tokens auth authentication authorization scheme is was of or and required must not "
@@ -35,9 +35,21 @@ def schemes(text: str) -> Iterator[Span]:
         while at >= 0:
             at += len(scheme)
             match = _CREDENTIAL.match(text, at)
-            if match is not None and _is_credential(scheme, match.group(1)):
-                yield match.span(1)
+            before = lower[max(0, at - len(scheme) - 2) : at - len(scheme)].rstrip()
+            if match is not None and _is_behind(scheme, before[-1:], *match.groups()):
+                yield match.span(2)
             at = lower.find(scheme, at)
+
+
+def _is_behind(scheme: str, before: str, between: str, word: str) -> bool:
+    """Whether a word behind a scheme is a credential.
+
+    Behind a comma one with digits is, and on the next line where a header ends with the scheme.
+    """
+    ended = "\n" in between and before in (":", "=")
+    if ("," in between or ended) and not any(char.isdigit() for char in word):
+        return False
+    return _is_credential(scheme, word)
 
 
 def _is_credential(scheme: str, word: str) -> bool:

@@ -106,6 +106,15 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
         ),
     ),
     (("qpdf",), Pattern(rf"--encrypt[ \t]{{1,3}}{_WORD}")),
+    (("::add-mask::",), Pattern(r"::add-mask::([^\s\"']{1,512})")),
+    (
+        ("task.setvariable",),
+        Pattern(r"task\.setvariable[^\]\n]{0,256}issecret=true[^\]\n]{0,64}\]([^\n\"']{1,512})"),
+    ),
+    (
+        ("http -", "https -", "xh -"),
+        Pattern(rf"\b(?:https?|xh)[ \t][^\n|;]{{0,128}}?-a[ \t]{{0,2}}[^\s:]{{1,128}}:{_WORD}"),
+    ),
     (("-Dsonar.login",), Pattern(rf"-Dsonar\.login={_WORD}")),
     (("requirepass", "masterauth"), Pattern(rf"\b(?:requirepass|masterauth)[ \t]{{1,8}}{_WORD}")),
     (
