@@ -497,6 +497,31 @@ def test_a_facade_only_passes_names_on_which_somebody_uses(name: str) -> None:
     assert given == {taken for module, taken in taken_by_those_outside() if module == name}
 
 
+CUTS = {"split", "rsplit", "partition", "rpartition", "find", "rfind", "index", "rindex"}
+
+
+def cuts_lines(path: Path) -> bool:
+    """Whether a module cuts bytes at newlines by itself."""
+    text = path.read_text("utf-8")
+    return any(word in text for word in ("splitlines", "readlines", 'b"\\n"')) and any(
+        node.func.attr in {"splitlines", "readlines"}
+        or (node.func.attr in CUTS and any(ast.unparse(one) == "b'\\n'" for one in node.args))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    )
+
+
+def test_only_the_format_knows_where_a_line_ends() -> None:
+    """Bytes are cut by a function of ``_format/line_splitter.py``, and text with ``split``.
+
+    The file of a secret is another format: its first line counts.
+    """
+    cutting = [
+        name for name, path in MODULES.items() if folder(name) != "_format" and cuts_lines(path)
+    ]
+    assert cutting == ["audit_emit._signing.secret_files"]
+
+
 def test_examples_and_pages_use_public_names_only() -> None:
     root = PACKAGE.parent
     shown = [*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("integrations/**/*.py")]

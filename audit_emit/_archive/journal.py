@@ -16,6 +16,7 @@ from typing import Literal, Self
 
 import msgspec
 
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.manifest import Manifest
 from audit_emit._runtime.files import sync_directory, write_all
 from audit_emit._stores.jsonl.directory import open_file
@@ -138,7 +139,7 @@ def entries_of(path: str, where: str) -> Iterator[Entry]:
     """
     try:
         with open(path, "rb") as file:
-            lines = file.read().split(b"\n")
+            lines = split_lines(file.read() + b"\n")
     except FileNotFoundError:
         return
     for line in lines:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from audit_emit._checkpoints.beginning import following
-from audit_emit._format.line_splitter import Lines
+from audit_emit._format.line_splitter import Lines, placed_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import Head
 from audit_emit._readers.base import Block, CheckpointLine, Flaw, LogReader
@@ -162,9 +162,8 @@ def whole_blocks(
 def _up_to(block: bytes, last: int) -> tuple[bytes, Head | None]:
     """The lines of a block up to a record, and the last record among them."""
     end, found = 0, None
-    while end < len(block):
-        stop = block.index(b"\n", end) + 1
-        link = link_of(block[end : stop - 1])
+    for stop, line in placed_lines(block):
+        link = link_of(line)
         if link is not None:
             if int(link[2]) > last:
                 break

@@ -24,6 +24,7 @@ import msgspec
 from audit_emit._checkpoints import durable
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.cosignature import Count, Seconds
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._readers.files.plain_lines import backward
 from audit_emit._readers.files.regular import open_regular
 from audit_emit._runtime import http_client
@@ -222,7 +223,7 @@ class Anchors:
 def notes_in(data: bytes) -> list[Anchored]:
     """The checkpoints in a file that a place has kept: lines of ``anchors.jsonl``, or one note."""
     found: list[Anchored] = []
-    for line in data.split(b"\n"):
+    for line in split_lines(data + b"\n"):
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             found.append(_LINE.decode(line))
     if not found:

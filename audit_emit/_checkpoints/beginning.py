@@ -125,7 +125,7 @@ def first_link(reader: LogReader) -> re.Match[bytes] | None:
         return None
     for block in reader.blocks():
         if isinstance(block, Block):
-            for line in block.data.split(b"\n"):
+            for line in split_lines(block.data):
                 link = link_of(line)
                 if link is not None:
                     return link

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from typing import NamedTuple
 
 from audit_emit._checkpoints.ordered_segments import CHUNK, Segments, blocks, open_segments
@@ -17,7 +16,7 @@ from audit_emit._checkpoints.tiles import TiledFrontier
 from audit_emit._format import merkle_ranges
 from audit_emit._format.block import Proof, prove, prove_links, use
 from audit_emit._format.chain import ZERO, Frontier, body_of, leaf_hash
-from audit_emit._format.line_splitter import may_be_chained
+from audit_emit._format.line_splitter import ended_lines, may_be_chained
 from audit_emit._format.merkle_ranges import HASH
 from audit_emit._format.record import head_of
 from audit_emit._format.span import Span, span_of
@@ -139,7 +138,7 @@ class GrowingTree:
         else:
             self._add_line_by_line(block, end - len(block))
             if self._timed:
-                self._widen(span_of(BytesIO(block).readlines()))
+                self._widen(span_of(ended_lines(block)))
 
     def _widen(self, by: Span) -> None:
         if self._timed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audit_emit._format.chain import ZERO, body_of, leaf_hash
-from audit_emit._format.line_splitter import split_lines
+from audit_emit._format.line_splitter import ended_lines, split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.receipt_text import Claim, parse_receipt
 from audit_emit._format.record import SERVICE, Head, head_of, is_time, ns_of, ts_of
@@ -18,6 +18,7 @@ __all__ = [
     "Head",
     "Placement",
     "body_of",
+    "ended_lines",
     "hash_holds",
     "head_of",
     "is_cut",

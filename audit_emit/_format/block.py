@@ -10,13 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from io import BytesIO
 from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
 import msgspec
 
+from audit_emit._format.line_splitter import ended_lines, first_lines
 from audit_emit._format.link import HASH_MEMBER, LINK_MIN, TS, link_of
 from audit_emit._format.merkle_ranges import Nodes, nodes_of
 from audit_emit._format.span import Span, span_of
@@ -133,7 +133,7 @@ def prove(
         span: whether to return their earliest and latest ``ts``.
         shape: whether to look for the version in each; for a tree alone its hash is enough.
     """
-    lines = BytesIO(block).readlines()  # split() looks at every byte by itself
+    lines = ended_lines(block)
     if len(lines) * LINK_MIN > len(block):
         return None  # most of them are too short for records, and to hash them takes memory
     first = link_of(lines[0][:-1])
@@ -163,7 +163,7 @@ def prove_links(block: bytes) -> Proof | None:
     Returns:
         A proof with the hashes of all records; ``None`` when one of them does not follow.
     """
-    first = link_of(block[: block.find(b"\n")]) if linked is not None else None
+    first = link_of(first_lines(block, 1)[0]) if linked is not None else None
     if first is None or linked is None:
         return prove(block, leaves=True)
     chain, seq, prev_hash = first[1].decode(), int(first[2]), first[3].decode()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
+from io import BytesIO
+from itertools import islice
 from typing import Any, NamedTuple
 
 from audit_emit._format.link import HASH
@@ -12,9 +15,58 @@ MAX_LINE = 1024 * 1024
 """Bytes; a record has at most 64 KiB."""
 
 
+def ended_lines(block: bytes) -> list[bytes]:
+    """The lines of a block of whole lines, with their newlines."""
+    return BytesIO(block).readlines()  # split() looks at every byte by itself
+
+
 def split_lines(block: bytes) -> list[bytes]:
-    """The lines of a block of whole lines, without their newlines."""
-    return block.split(b"\n")[:-1]
+    """The lines of a block of whole lines, without their newlines; what has none is no line."""
+    lines = [line[:-1] for line in BytesIO(block)]
+    if not block.endswith(b"\n"):
+        del lines[-1:]
+    return lines
+
+
+def first_lines(block: bytes, most: int) -> list[bytes]:
+    """The first lines of a block of whole lines, without their newlines.
+
+    Args:
+        most: so many of them, or fewer.
+    """
+    return [line[:-1] for line in islice(BytesIO(block), max(most, 0))]
+
+
+def last_line(data: bytes) -> bytes:
+    """The last line that has an end, without its newline; empty where none has."""
+    return data[: max(data.rfind(b"\n"), 0)].rpartition(b"\n")[2]
+
+
+def line_end(data: bytes, start: int = 0) -> int:
+    """Where the line ends that goes on at ``start``, newline included; 0 where it has no end."""
+    return data.find(b"\n", start) + 1
+
+
+def lines_end(data: bytes, stop: int = sys.maxsize) -> int:
+    """Where the last line ends that ends before ``stop``, newline included; 0 where none does."""
+    return data.rfind(b"\n", 0, stop) + 1
+
+
+def line_around(block: bytes, at: int) -> tuple[int, int]:
+    """Where the line of a block of whole lines begins that holds a place, and where its newline is.
+
+    Args:
+        at: a place in the line, its newline included.
+    """
+    return block.rfind(b"\n", 0, at) + 1, block.index(b"\n", at)
+
+
+def placed_lines(block: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines of a block of whole lines: where each ends, newline included, and the line."""
+    end = 0
+    for line in BytesIO(block):
+        end += len(line)
+        yield end, line[:-1]
 
 
 def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
@@ -30,8 +82,8 @@ def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
     """
     at = block.find(HASH)
     while at >= 0:
-        end = block.index(b"\n", at)
-        yield end + 1, block[block.rfind(b"\n", 0, at) + 1 : end]
+        begin, end = line_around(block, at)
+        yield end + 1, block[begin:end]
         at = block.find(HASH, end)
 
 
@@ -64,9 +116,9 @@ class Lines:
 
     def feed(self, data: bytes) -> Iterator[bytes | TooLong]:
         """Blocks of whole lines, with their newlines."""
-        cut = data.rfind(b"\n") + 1
+        cut = lines_end(data)
         if cut and self._size:
-            first = data.find(b"\n") + 1
+            first = line_end(data)
             yield self._close(data[:first])
             data, cut = data[first:], cut - first
         if cut:
@@ -144,7 +196,7 @@ def whole_lines(
     while data := read(offset, size):
         if not lines.inside:
             # The line that goes on is read again, so that blocks are whole where lines are short.
-            data = data[: data.rfind(b"\n") + 1] or data
+            data = data[: lines_end(data)] or data
         offset += len(data)
         for part in lines.feed(data):
             end += part.size + 1 if isinstance(part, TooLong) else len(part)

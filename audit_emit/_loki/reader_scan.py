@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator, Sequence
 
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.record import Head, head_of
 from audit_emit._loki.log_scan import LogScan, Progress
 from audit_emit._readers.base import MISSING, Block, Flaw, LogReader
@@ -94,7 +95,7 @@ def _data(reader: LogReader, head: Head | None) -> Iterator[bytes]:
 
 def _last(data: bytes) -> Head | None:
     """The last record of some lines."""
-    for line in reversed(data.split(b"\n")):
+    for line in reversed(split_lines(data)):
         found = head_of(line)
         if found is not None:
             return found

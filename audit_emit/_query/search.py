@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from audit_emit._format.line_splitter import line_around, split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.record import ts_of
 from audit_emit._loki.json_stage import value_at
@@ -219,7 +219,7 @@ def lines_in(reader: LogReader) -> Iterator[bytes]:
     """Every whole line of a log, oldest first, without its newline; see ``lines_of``."""
     look_for_parts(reader)
     for block in whole_lines_of(reader.blocks()):
-        yield from (line[:-1] for line in BytesIO(block))
+        yield from split_lines(block)
 
 
 def ask_loki(question: Question, client: LokiClient, now: int, limit: int | None = None) -> Answer:
@@ -322,7 +322,7 @@ def _once(kept: Iterable[_Kept]) -> list[_Kept]:
 def candidates(block: bytes, needles: Sequence[bytes]) -> Iterator[bytes]:
     """The lines of a block of whole lines that may hold an answer (``Question.needles``)."""
     if not needles:
-        yield from (line[:-1] for line in BytesIO(block))
+        yield from split_lines(block)
         return
     rarest = max(needles, key=len)
     places = list(_find(block, rarest))
@@ -333,8 +333,8 @@ def candidates(block: bytes, needles: Sequence[bytes]) -> Iterator[bytes]:
     for at in places:
         if at < end:
             continue
-        end = block.index(b"\n", at) + 1
-        line = block[block.rfind(b"\n", 0, at) + 1 : end - 1]
+        begin, end = line_around(block, at)
+        line = block[begin:end]
         if all(needle in line for needle in needles) or _HIDDEN.search(line):
             yield line
 
@@ -344,4 +344,4 @@ def _find(block: bytes, needle: bytes) -> Iterator[int]:
     while at >= 0:
         yield at
         # The rest of the line was looked at with the hit.
-        at = block.find(needle, block.index(b"\n", at))
+        at = block.find(needle, line_around(block, at)[1])

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,10 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from audit_emit._core.emitter import Emitter
+from audit_emit._format.line_splitter import split_lines
 from audit_emit._format.record import head_of
 from audit_emit._readers.files.logfiles import BLOCK
+from audit_emit._readers.files.plain_lines import forward
 from audit_emit._readers.files.quarantine import QUARANTINE
 from audit_emit._repair.plan import Quarantine
 from audit_emit._runtime.files import sync_directory, write_all
@@ -85,7 +88,7 @@ def _copy_out(layout: Layout, action: Quarantine) -> Moved:
         data = os.pread(descriptor, action.size, action.offset)
     finally:
         os.close(descriptor)
-    if len(data) != action.size or any(head_of(line) for line in data.split(b"\n")):
+    if len(data) != action.size or any(head_of(line) for line in split_lines(data + b"\n")):
         raise RepairError(f"{action.file} was changed since it was verified")
     digest = sha256(data).hexdigest()
     name = f"{action.file}.{action.offset}.{digest[:16]}.bytes"
@@ -180,8 +183,8 @@ def _service(layout: Layout) -> str:
     for path in [layout.active, *reversed(layout.closed_segments())]:
         try:
             with open(path, "rb") as file:
-                for line in file:
-                    if head_of(line.removesuffix(b"\n")) is not None:
+                for line in forward(file.fileno(), 0, sys.maxsize):
+                    if head_of(line) is not None:
                         return str(json.loads(line)["service"])
         except FileNotFoundError:
             continue

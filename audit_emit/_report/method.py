@@ -28,7 +28,7 @@ def method_of(tally: Tally) -> tuple[str, ...]:
             f"Counted are the {tally.records:,} records whose time is in the period; "
             f"{tally.outside:,} are before or after it."
         ),
-        *_ALWAYS.splitlines(),
+        *_ALWAYS.rstrip("\n").split("\n"),
         (
             f"Told apart are at most {TYPES:,} event types, {TOLD_APART:,} combinations of type, "
             f"actor, kind and outcome, and {VALUES:,} keys, addresses and workspaces each."

@@ -18,7 +18,7 @@ from audit_emit._format.chain import Frontier
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.encode import to_json
 from audit_emit._format.key_change import RECORD as KEY_ROTATED
-from audit_emit._format.line_splitter import may_be_chained, split_lines
+from audit_emit._format.line_splitter import line_end, may_be_chained, split_lines
 from audit_emit._format.link import TS, link_of
 from audit_emit._format.record import ns_of, parsed
 from audit_emit._format.removal import CARRIED, CARRIED_BYTES
@@ -230,7 +230,7 @@ def _cut(block: bytes, size: int, last: int) -> tuple[bytes, bytes]:
     if block.count(b"\n") <= last - size:
         return block, b""
     at = block.find(b',"seq":%d,"prev_hash":"' % last)
-    end = block.find(b"\n", at) + 1 if at >= 0 else len(block)
+    end = line_end(block, at) if at >= 0 else len(block)
     return block[:end], block[end:]
 
 

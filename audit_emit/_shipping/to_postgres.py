@@ -318,7 +318,7 @@ def _first_line(reader: LogReader, first: ChainHead) -> tuple[bytes, str]:
 
 def _hash_at(reader: LogReader, seq: int) -> str | None:
     for block in reader.search(seq=seq):
-        for line in block.data.split(b"\n"):
+        for line in split_lines(block.data):
             found = head_of(line)
             if found is not None and found.seq == seq:
                 return found.hash

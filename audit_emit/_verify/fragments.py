@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
+from audit_emit._format.line_splitter import first_lines, lines_end, split_lines
 from audit_emit._verify.findings import KEPT, Finding, Findings, Kind
 
 ENDS = 128
@@ -99,7 +100,7 @@ class _Run:
             line: number of the first one.
         """
         size = data.count(b"\n")
-        kept = data.split(b"\n", KEPT - self.lines)[:-1] if self.lines < KEPT else []
+        kept = first_lines(data, KEPT - self.lines)
         end = self.end
         for number, raw in enumerate(kept, line):
             note = f"{len(raw)} bytes that are no record"
@@ -181,14 +182,14 @@ class Fragments:
         """
         newest = len(data) - 1
         for _ in range(ENDS // 2):
-            newest = data.rfind(b"\n", 0, max(newest, 0))
+            newest = lines_end(data, max(newest, 0)) - 1
         if newest > 0:
             run = self._run(file, offset, seq)
             with self._growing(run):
                 run.add_many(data[: newest + 1], line)
             offset += newest + 1
             line += data.count(b"\n", 0, newest + 1)
-        for raw in data[newest + 1 :].split(b"\n")[:-1]:
+        for raw in split_lines(data[newest + 1 :]):
             note = f"{len(raw)} bytes that are no record"
             made = Finding(Kind.MALFORMED_LINE, file, offset, line, seq, note=note, size=len(raw))
             self.add(made, raw)

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 from audit_emit._format.checkpoint import Checkpoint, check
 from audit_emit._format.key_change import Change, Name, Succession, describe_key
+from audit_emit._format.line_splitter import first_lines
 from audit_emit._format.record import MAX_SEQ
 from audit_emit._readers.base import CheckpointLine
 from audit_emit._signing.trusted_keys import ED25519, HMAC_SHA256, Verdict
@@ -156,7 +157,7 @@ class Checkpoints:
         count = lines.count(b"\n") + 1
         offset = place.offset
         told_each = min(count, self._findings.room(kind))
-        kept = lines.split(b"\n", told_each)[:told_each]
+        kept = first_lines(lines + b"\n", told_each)
         for number, line in enumerate(kept):
             where = Place(place.file, offset, place.line + number)
             self._findings.add(where.finding(kind, note="not a checkpoint"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from audit_emit._format.line_splitter import placed_lines
 from audit_emit._format.link import TS, link_of
 from audit_emit._verify.chain_position import Branch
 
@@ -33,18 +34,14 @@ class Beginning:
         Returns:
             How many bytes are passed over, and the link of the record with which to begin.
         """
-        start = 0
-        while start < len(block):
-            stop = block.index(b"\n", start)
-            line = block[start:stop]
+        for end, line in placed_lines(block):
             link = link_of(line)
             if link is not None:
                 if self._begins(line, int(link[2])):
                     self.waiting = False
-                    return start, link
+                    return end - len(line) - 1, link
                 self.passed = Branch(link[1].decode(), int(link[2]))
-            start = stop + 1
-        return start, None
+        return len(block), None
 
     def _begins(self, line: bytes, seq: int) -> bool:
         return seq >= self._seq and line[TS].decode("latin-1") >= self._since

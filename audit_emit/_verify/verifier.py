@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from audit_emit._format.block import Proof, prove
-from audit_emit._format.line_splitter import Lines, TooLong
+from audit_emit._format.line_splitter import Lines, TooLong, line_around
 from audit_emit._format.link import link_of
 from audit_emit._format.unanchored import Demand, Watch
 from audit_emit._verify.findings import Finding, Findings, Kind, Report
@@ -173,7 +173,7 @@ class Verifier:
                 judge.plain(plain[0])
                 start = plain.end()
                 continue
-            stop = block.index(b"\n", start)
+            _, stop = line_around(block, start)
             judge.line(block[start:stop])
             self._cursor.move(stop + 1 - start)
             start = stop + 1

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from audit_emit._facade.queries import Question, Term
-from audit_emit._facade.records import ZERO, body_of, leaf_hash
+from audit_emit._facade.records import ZERO, body_of, ended_lines, leaf_hash
 from audit_emit._facade.text import visible
 from audit_emit.cli._answers import told
 from audit_emit.cli._service import DemoFailed
@@ -28,7 +28,7 @@ def read_log(path: Path) -> list[Line]:
         DemoFailed: a line is not a record.
     """
     found = []
-    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+    for number, line in enumerate(ended_lines(path.read_bytes()), 1):
         try:
             found.append((line, msgspec.json.decode(line, type=dict[str, Any])))
         except msgspec.DecodeError as error:

@@ -71,12 +71,12 @@ def _lock(fd: int) -> str:
 def file_system(directory: Path) -> str:
     """The type of the file system, from ``/proc/self/mountinfo``; ``unknown`` without one."""
     try:
-        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
     except OSError:
         return "unknown"
     real = os.path.realpath(directory)
     best, found = "", "unknown"
-    for line in mounts:
+    for line in mounts.rstrip("\n").split("\n"):
         left, _, right = line.partition(" - ")
         point = left.split(" ")[4].replace("\\040", " ")
         inside = real == point or real.startswith(point.rstrip("/") + "/")

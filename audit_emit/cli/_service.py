@@ -20,6 +20,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 import audit_emit
+from audit_emit._facade.records import split_lines
 from audit_emit._facade.text import visible_bytes
 
 PREFIX = b"audit: "
@@ -211,7 +212,7 @@ class Service:
 
     def complaint(self) -> str:
         """The last words of the service, to be appended to a message."""
-        words = self.errors.read_bytes().strip().splitlines()[-8:]
+        words = split_lines(self.errors.read_bytes().strip() + b"\n")[-8:]
         gone = "" if self.running else f"\nthe service ended with status {self._process.poll()}"
         said = "".join(f"\n  {visible_bytes(line, 500)}" for line in words)
         return f"{gone}\nits stderr:{said}" if said else gone

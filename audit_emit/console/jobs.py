@@ -163,7 +163,7 @@ def run_command(words: Sequence[str], seconds: float = COMMAND_SECONDS) -> Said:
         )
     except subprocess.TimeoutExpired:
         return Said(-1, "", text("error.no_answer", seconds=f"{seconds:.0f}"))
-    lines = (done.stdout + "\n" + done.stderr).strip().splitlines() or [""]
+    lines = (done.stdout + "\n" + done.stderr).strip().split("\n")
     return Said(done.returncode, done.stdout, lines[-1])
 
 
@@ -176,7 +176,7 @@ def force_checkpoint(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
     """
     said = run_command(["checkpoint", where, *_keys(keys)])
     if said.status == 0:
-        return True, said.out.strip().splitlines()[0] if said.out.strip() else ""
+        return True, said.out.strip().split("\n")[0]
     return False, said.line
 
 

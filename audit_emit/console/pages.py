@@ -276,7 +276,7 @@ async def messages(request: Request) -> Response:
 def _verifier(messages: str) -> str:
     """The modules of the verifier as one script."""
     texts = [messages, *((_STATIC / f"{name}.js").read_text("utf-8") for name in _VERIFIER)]
-    lines = [line for text in texts for line in text.splitlines() if not line.startswith("import ")]
+    lines = [line for text in texts for line in text.split("\n") if not line.startswith("import ")]
     return "\n".join(line.removeprefix("export ") for line in lines)
 
 

@@ -21,7 +21,7 @@ from audit_emit._facade.queries import (
     newest_first,
     open_readers,
 )
-from audit_emit._facade.records import Head, Placement, head_of, is_time, link_of
+from audit_emit._facade.records import Head, Placement, head_of, is_time, link_of, split_lines
 from audit_emit._facade.settings import is_address, is_archive
 from audit_emit.console import messages
 from audit_emit.log import KeyRing, open_log
@@ -263,4 +263,4 @@ def _rows(where: str, question: Question, after: Cursor | None) -> Iterator[byte
                 else reader.search()
             )
             for block in blocks:
-                yield from reversed(block.data.split(b"\n")[:-1])
+                yield from reversed(split_lines(block.data))

@@ -21,7 +21,7 @@ from audit_emit._facade.queries import (
     open_reader,
     whole_lines_of,
 )
-from audit_emit._facade.records import Head, head_of
+from audit_emit._facade.records import Head, head_of, split_lines
 from audit_emit._facade.settings import Address, is_address, is_archive
 from audit_emit._facade.text import visible
 from audit_emit.console.access import Identity
@@ -172,7 +172,7 @@ class Source:
             return lines  # it grows by whole batches; a look at it is many requests
         with open_reader(self.where) as reader:
             for block in whole_lines_of(reader.since(after)):
-                for line in block.split(b"\n")[:-1]:
+                for line in split_lines(block):
                     found = head_of(line)
                     if found is not None and (after is None or found.seq > after.seq):
                         lines.append(line)

@@ -8,6 +8,13 @@ from audit_emit._format.line_splitter import (
     CroppedLines,
     Lines,
     TooLong,
+    ended_lines,
+    first_lines,
+    last_line,
+    line_around,
+    line_end,
+    lines_end,
+    placed_lines,
     split_lines,
     whole_lines,
 )
@@ -52,3 +59,29 @@ def test_of_a_long_line_the_beginning_is_kept(texts: list[bytes], torn: bytes, s
 @pytest.mark.parametrize("block", [b"", b"\n", b"a\n", b"a\n\nb\n"])
 def test_a_block_of_whole_lines_is_split_at_its_newlines(block: bytes) -> None:
     assert b"".join(line + b"\n" for line in split_lines(block)) == block
+
+
+@given(TEXTS, st.binary(max_size=5))
+def test_all_that_cuts_a_block_agrees_with_its_newlines(texts: list[bytes], torn: bytes) -> None:
+    torn = torn.replace(b"\n", b"")
+    block = b"".join(text + b"\n" for text in texts)
+    assert split_lines(block + torn) == texts
+    assert ended_lines(block) == [text + b"\n" for text in texts]
+    assert [line for _, line in placed_lines(block)] == texts
+    assert [block[:end].count(b"\n") for end, _ in placed_lines(block)] == [
+        *range(1, len(texts) + 1)
+    ]
+    assert first_lines(block, 2) == texts[:2]
+    assert last_line(block + torn) == (texts[-1] if texts else b"")
+    assert lines_end(block + torn) == len(block)
+    assert line_end(block + torn) == (len(texts[0]) + 1 if texts else 0)
+    end = 0
+    for text in texts:
+        for at in range(end, end + len(text) + 1):
+            assert line_around(block, at) == (end, end + len(text))
+        end += len(text) + 1
+
+
+def test_a_carriage_return_ends_no_line() -> None:
+    """Else what hides behind one in a line of somebody else's would be a record to some parts."""
+    assert split_lines(b"a\rb\r\n\x0bc\n") == [b"a\rb\r", b"\x0bc"]

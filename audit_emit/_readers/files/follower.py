@@ -156,6 +156,8 @@ def _before(fd: int, position: int) -> bytes:
 
 
 def _whole(path: Path) -> Iterator[bytes]:
+    lines = CroppedLines()
     with path.open("rb") as file:
-        for line in file:
-            yield line.removesuffix(b"\n")
+        while data := file.read(BLOCK):
+            yield from lines.feed(data)
+    yield from filter(None, [lines.take()])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from audit_emit._format import merkle_ranges
 from audit_emit._format.block import Proof, prove, use
-from audit_emit._format.line_splitter import MAX_LINE
+from audit_emit._format.line_splitter import MAX_LINE, line_end, lines_end
 from audit_emit._format.unanchored import Watch
 from audit_emit._readers.files.logfiles import BLOCK, LogFile
 from audit_emit._readers.files.packing import broken, unpacked
@@ -189,9 +189,11 @@ def _prove_packed(task: Task, descriptor: int) -> Proved:
         with unpacked(task.file, descriptor) as stream:
             while data := stream.read(min(BLOCK, left)):
                 left -= len(data)
-                lines, newline, rest = (rest + data).rpartition(b"\n")
-                if newline:
-                    blocks.append(_block(lines + newline, start))
+                data = rest + data
+                cut = lines_end(data)
+                rest = data[cut:]
+                if cut:
+                    blocks.append(_block(data[:cut], start))
                     start += blocks[-1].size
                 if start + len(rest) >= task.end or len(rest) > MAX_LINE:
                     return Proved(blocks, ended=False)
@@ -209,9 +211,9 @@ def _line_start(descriptor: int, position: int) -> int | None:
         return 0
     at = position - 1
     while data := os.pread(descriptor, BLOCK, at):
-        end = data.find(b"\n")
-        if end >= 0:
-            return at + end + 1
+        end = line_end(data)
+        if end:
+            return at + end
         at += len(data)
         if at - position > MAX_LINE:
             return None
@@ -223,7 +225,7 @@ def _blocks(descriptor: int, position: int, end: int) -> Iterator[Block]:
         data = os.pread(descriptor, min(BLOCK, end - position), position)
         if not data:
             return
-        cut = data.rfind(b"\n") + 1
+        cut = lines_end(data)
         block = _block(data[:cut], position) if cut else Block(None, position, len(data))
         yield block
         position += block.size

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from audit_emit._format.line_splitter import MAX_LINE, may_be_chained
+from audit_emit._format.line_splitter import MAX_LINE, line_end, lines_end, may_be_chained
 from audit_emit._format.record import head_of
 
 _WINDOW = 64 * 1024
@@ -65,9 +65,9 @@ def _records(descriptor: int, at: int, end: int) -> Iterator[Found]:
         position += len(data)
         data = rest + data
         if skipping:
-            first = data.find(b"\n") + 1
+            first = line_end(data)
             data, begin, skipping = data[first:], begin + first, not first
-        cut = 0 if skipping else data.rfind(b"\n") + 1
+        cut = 0 if skipping else lines_end(data)
         for stop, line in may_be_chained(data[:cut]):
             offset = begin + stop - len(line) - 1
             head = head_of(line)
@@ -92,8 +92,8 @@ def last_record(descriptor: int, size: int) -> Found | None:
     while position > 0:
         start = max(0, position - _WINDOW)
         data = os.pread(descriptor, position - start, start) + rest
-        cut = data.find(b"\n") + 1 if start else 0
-        whole = data[cut : data.rfind(b"\n") + 1]
+        cut = line_end(data) if start else 0
+        whole = data[cut : lines_end(data)]
         for stop, line in reversed(list(may_be_chained(whole))):
             head = head_of(line)
             if head is not None:

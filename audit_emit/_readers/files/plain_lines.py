@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from audit_emit._format.line_splitter import MAX_LINE, CroppedLines
+from audit_emit._format.line_splitter import MAX_LINE, CroppedLines, lines_end, split_lines
 
 BLOCK = 64 * 1024
 
@@ -36,7 +36,8 @@ def backward(descriptor: int, end: int, longest: int = MAX_LINE) -> Iterator[byt
     while position > 0:
         size = min(BLOCK, position)
         position -= size
-        first, *rest = (os.pread(descriptor, size, position) + kept).split(b"\n")
+        data = os.pread(descriptor, size, position) + kept + b"\n"
+        first, *rest = split_lines(data)
         yield from (line[:longest] for line in reversed(rest))
         kept = first[:longest]
     yield kept
@@ -48,7 +49,7 @@ def complete_end(descriptor: int) -> int:
     while position > 0:
         size = min(BLOCK, position)
         position -= size
-        found = os.pread(descriptor, size, position).rfind(b"\n")
-        if found >= 0:
-            return position + found + 1
+        end = lines_end(os.pread(descriptor, size, position))
+        if end:
+            return position + end
     return 0

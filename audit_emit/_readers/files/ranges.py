@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from audit_emit._format.chain import body_of, leaf_hash
-from audit_emit._format.line_splitter import Lines, split_lines
+from audit_emit._format.line_splitter import Lines, last_line, split_lines
 from audit_emit._format.link import TS, link_of
 from audit_emit._readers.files.logfiles import BLOCK, LogFile
 from audit_emit._readers.files.packing import broken, unpacked
@@ -26,7 +26,7 @@ def leads_to(file: LogFile, following: LogFile) -> bool:
         return False
     with file.opened() as descriptor:
         data = os.pread(descriptor, _LONGEST, max(0, file.size - _LONGEST))
-    line = data[: data.rfind(b"\n")].rpartition(b"\n")[2]
+    line = last_line(data)
     link = link_of(line)
     if link is None or leaf_hash(body_of(line)) != following.first_prev:
         return False

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO, Self
 
-from audit_emit._format.line_splitter import MAX_LINE, Lines, TooLong
+from audit_emit._format.line_splitter import MAX_LINE, Lines, TooLong, line_end, lines_end
 from audit_emit._readers.files.logfiles import BLOCK, LogFile
 from audit_emit._readers.files.packing import unpacked
 
@@ -64,7 +64,7 @@ class Stream:
             size = min(BLOCK, min(end, self.file.size) - position)
             data = os.pread(self._descriptor, size, position) if size > 0 else b""
             # The beginning of a line that goes on is read again.
-            data = data[: data.rfind(b"\n") + 1] or data
+            data = data[: lines_end(data)] or data
         else:
             data = self._forward(position, end)
         if data:
@@ -85,7 +85,7 @@ class Stream:
     def more(self, position: int) -> bytes:
         """What was written to a line since: not more than its rest."""
         data = os.pread(self._descriptor, BLOCK, position)
-        data = data[: data.find(b"\n") + 1] or data
+        data = data[: line_end(data)] or data
         if data:
             self.inside_line = not data.endswith(b"\n")
         return data
@@ -100,7 +100,7 @@ class Stream:
         size = len(self._rest)
         while size <= MAX_LINE and (data := self._next(min(BLOCK, left))):
             left -= len(data)
-            cut = data.rfind(b"\n") + 1
+            cut = lines_end(data)
             if cut:
                 self._rest = data[cut:]
                 return b"".join(parts) + data[:cut]

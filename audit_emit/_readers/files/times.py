@@ -16,14 +16,13 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from io import BytesIO
 from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
 
 from audit_emit._format.block import ERRORS, SHAPE
-from audit_emit._format.line_splitter import Lines
+from audit_emit._format.line_splitter import Lines, ended_lines
 from audit_emit._readers.files.cache_directory import private_directory
 from audit_emit._readers.files.logfiles import LogFile
 from audit_emit._readers.files.unpacked import Unpacked
@@ -185,7 +184,7 @@ def span_of(block: bytes) -> tuple[str, str] | None:
     """The earliest and the latest ``ts`` in a block of whole lines, if all of them are records."""
     if block.count(b"\n") * _SHORTEST > len(block):
         return None
-    lines = BytesIO(block).readlines()
+    lines = ended_lines(block)
     if not _TIMES.fullmatch(b"".join(map(itemgetter(_HEAD), lines))):
         return None
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from audit_emit._format.line_splitter import split_lines
+from audit_emit._format.line_splitter import line_end, lines_end, split_lines
 from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of
 from audit_emit._readers.base import (
@@ -227,7 +227,7 @@ class PostgresReader:
 def _cut(lines: bytes) -> Iterator[bytes]:
     """The lines of a page in blocks of whole lines."""
     while len(lines) > BLOCK:
-        end = lines.rfind(b"\n", 0, BLOCK) + 1 or lines.index(b"\n") + 1
+        end = lines_end(lines, BLOCK) or line_end(lines)
         yield lines[:end]
         lines = lines[end:]
     if lines:
@@ -235,7 +235,7 @@ def _cut(lines: bytes) -> Iterator[bytes]:
 
 
 def _heads(lines: bytes) -> Iterator[ChainHead]:
-    return filter(None, map(head_of, lines.split(b"\n")[:-1]))
+    return filter(None, map(head_of, split_lines(lines)))
 
 
 _CHAINS = """\

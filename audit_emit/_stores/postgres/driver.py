@@ -162,7 +162,7 @@ def failed(error: BaseException, address: Address, *, unknown: bool = False) -> 
         # libpq names the server and the user, never the password; what it could not read at all
         # (a wrong escape, a port that is none) it repeats, and that may be a part of it.
         # Lines that are indented only ask whether the server runs.
-        text = [line for line in str(error).splitlines() if line.strip() and not line[0].isspace()]
+        text = [line for line in str(error).split("\n") if line.strip() and not line[0].isspace()]
         readable = text and type(error).__name__ != "ProgrammingError"
         said = text[-1] if readable else "the address cannot be read by libpq"
     return DatabaseError(reason, f"{address.shown}: {_hidden(said, address)}", unknown=unknown)
