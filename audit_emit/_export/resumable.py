@@ -18,6 +18,7 @@ from typing import Self
 from audit_emit._export.exporter import Piece
 from audit_emit._export.state import State
 from audit_emit._format.record import Head
+from audit_emit._runtime.files import naming, write_all
 from audit_emit.errors import ExportError
 
 SYNC_BYTES = 32 << 20
@@ -136,9 +137,8 @@ class ResumableFile:
         self.close()
 
     def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._file.write(rest) :]
+        with naming(os.fspath(self._path)):
+            write_all(self._file.fileno(), data)
         self._length += len(data)
 
     def _look(self) -> None:

@@ -16,22 +16,23 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from audit_emit._core.emitter import Emitter
-from audit_emit._format.line_splitter import split_lines
+from audit_emit._format.line_splitter import Lines, TooLong, split_lines
 from audit_emit._format.record import head_of
 from audit_emit._readers.files.logfiles import BLOCK
 from audit_emit._readers.files.plain_lines import forward
 from audit_emit._readers.files.quarantine import QUARANTINE
 from audit_emit._repair.plan import Quarantine
-from audit_emit._runtime.files import sync_directory, write_all
+from audit_emit._runtime.atomic import named_when_whole
+from audit_emit._runtime.files import naming, sync_directory, write_all
 from audit_emit._runtime.retry import retry_write
-from audit_emit._stores.jsonl.directory import Layout, make_directory, open_file
+from audit_emit._stores.jsonl.directory import FILE_MODE, Layout, make_directory, open_file
 from audit_emit._stores.jsonl.lockfile import LockFile
 from audit_emit._stores.jsonl.rotation import FRESH_NS
 from audit_emit._verify.legacy import RECORD as LEGACY
@@ -77,39 +78,44 @@ def apply(layout: Layout, actions: Sequence[Quarantine]) -> list[Moved]:
     sync_directory(layout.directory, must=True)
     _declare(layout, moved)
     for name, group in groupby(moved, key=lambda one: one.action.file):
-        with _locked(layout):
+        with _locked(layout), naming(os.path.join(layout.directory, name)):
             _rewrite(layout, name, list(group))
     return moved
 
 
 def _copy_out(layout: Layout, action: Quarantine) -> Moved:
-    descriptor = os.open(os.path.join(layout.directory, action.file), os.O_RDONLY | os.O_CLOEXEC)
+    """Copy bytes that may be more than fit into memory."""
+    source = os.open(os.path.join(layout.directory, action.file), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = os.pread(descriptor, action.size, action.offset)
+        digest = _digest(source, action)
+        name = f"{action.file}.{action.offset}.{digest[:16]}.bytes"
+        path = os.path.join(layout.directory, DIRECTORY, name)
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}.new")  # left from an earlier attempt
+        with naming(path), named_when_whole(f"{path}.new", path, FILE_MODE) as target:
+            _copy(source, target, action.offset, action.offset + action.size)
     finally:
-        os.close(descriptor)
-    if len(data) != action.size or any(head_of(line) for line in split_lines(data + b"\n")):
-        raise RepairError(f"{action.file} was changed since it was verified")
-    digest = sha256(data).hexdigest()
-    name = f"{action.file}.{action.offset}.{digest[:16]}.bytes"
-    path = os.path.join(layout.directory, DIRECTORY, name)
-    _write_new(path, [data])
+        os.close(source)
     return Moved(action, name, digest)
 
 
-def _write_new(path: str, parts: Sequence[bytes]) -> None:
-    """Write a file durably. A file of that name is left from an earlier attempt, and replaced."""
-    fresh = f"{path}.new"
-    if os.path.lexists(fresh):
-        os.unlink(fresh)
-    descriptor = open_file(fresh, append=False, exclusive=True)
-    try:
-        for part in parts:
-            write_all(descriptor, part)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(fresh, path)
+def _digest(source: int, action: Quarantine) -> str:
+    """The SHA-256 of bytes that are to be moved, none of which is a record, in hex.
+
+    Raises:
+        RepairError: there are fewer, or a record is among them: the file is another than it was.
+    """
+    lines, digest, found = Lines(), sha256(), False
+    for data in _pieces(source, action.offset, action.offset + action.size):
+        digest.update(data)
+        found = found or any(map(_holds_record, lines.feed(data)))
+    if found or head_of(lines.rest()[0]):
+        raise RepairError(f"{action.file} was changed since it was verified")
+    return digest.hexdigest()
+
+
+def _holds_record(part: bytes | TooLong) -> bool:
+    return isinstance(part, bytes) and any(map(head_of, split_lines(part)))
 
 
 def _keep_original(layout: Layout, name: str) -> None:
@@ -238,19 +244,22 @@ def _after(source: int, one: Moved) -> int:
         RepairError: the bytes there are not the ones that were moved.
     """
     action = one.action
-    data = os.pread(source, action.size + 1, action.offset)
-    if sha256(data[: action.size]).hexdigest() != one.sha256 or data[action.size :] not in {
-        b"\n",
-        b"",
-    }:
+    end = action.offset + action.size
+    behind = os.pread(source, 1, end)
+    if _digest(source, action) != one.sha256 or behind not in {b"\n", b""}:
         raise RepairError(f"{action.file} was changed since it was verified")
-    return action.offset + len(data)
+    return end + len(behind)
 
 
 def _copy(source: int, target: int, start: int, end: int) -> None:
+    for data in _pieces(source, start, end):
+        write_all(target, data)
+
+
+def _pieces(source: int, start: int, end: int) -> Iterator[bytes]:
     while start < end:
         data = os.pread(source, min(BLOCK, end - start), start)
         if not data:
             raise RepairError("the file became shorter while it was read")
-        write_all(target, data)
+        yield data
         start += len(data)

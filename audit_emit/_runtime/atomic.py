@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from audit_emit._runtime.files import sync_directory, write_all
+from audit_emit._runtime.files import naming, sync_directory, write_all
 
 __all__ = ["named_when_whole", "replace_file"]
 
@@ -25,7 +25,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
     """
     path = os.fspath(path)
     fresh = f"{path}.{unique()}.new"  # of nobody else: another one may be writing, too
-    with named_when_whole(fresh, path, mode) as descriptor:
+    with naming(path), named_when_whole(fresh, path, mode) as descriptor:
         write_all(descriptor, data)
     sync_directory(os.path.dirname(path) or ".", must=True)
 

@@ -257,11 +257,10 @@ class _Run:
             end[0] = piece.head
             if bar is not None:
                 bar(piece.read, max(reader.size, piece.read))
-        sys.stdout.buffer.flush()
         return self._events > before
 
     def _write(self, data: bytes) -> None:
-        sys.stdout.buffer.write(_shown(data) if sys.stdout.isatty() else data)
+        click.echo(_shown(data) if sys.stdout.isatty() else data, nl=False)
 
     def to_file(self, log: Sequence[str], output: Path, identity: str, *, follow: bool) -> Exit:
         with ResumableFile(output, identity, self._form.head) as file:
@@ -334,7 +333,10 @@ class _Run:
             )
         if self._foreign or self._missing:
             return Exit.FINDINGS
-        return Exit.OK if self._events or resumed else Exit.NOTHING
+        if self._events or resumed:
+            return Exit.OK
+        click.echo("audit-emit: no record that answers was found", err=True)
+        return Exit.NOTHING
 
 
 def _check_there(reader: LogReader) -> None:

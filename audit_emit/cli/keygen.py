@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from audit_emit._facade.files import naming, write_all
 from audit_emit._facade.keys import Ed25519Key, HmacKey, private_pem
 from audit_emit._facade.settings import settings
 from audit_emit.cli._command import command as a_command
@@ -59,7 +60,11 @@ def _write(path: Path, secret: str) -> None:
     except FileExistsError:
         raise click.UsageError(f"{path} exists, and a key is never overwritten") from None
     try:
-        os.write(descriptor, secret.encode())
-        os.fsync(descriptor)
+        with naming(str(path)):
+            write_all(descriptor, secret.encode())
+            os.fsync(descriptor)
+    except BaseException:
+        os.unlink(path)  # a part of a key, which would be in the way of a whole one
+        raise
     finally:
         os.close(descriptor)

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -192,6 +193,23 @@ def test_a_key_file_is_for_its_owner_only(
         assert "never overwritten" in capsys.readouterr().err
         assert path.read_bytes() == before
         assert len(KeyRing.from_sources([str(path)]).keys) == 1
+
+
+def test_a_full_disk_leaves_no_part_of_a_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "key"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        status = main(["keygen", "--hmac", "--out", str(path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert status == Exit.NOTHING
+    assert f"{path}: File too large" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def test_a_key_on_standard_output_is_alone_there(capsys: pytest.CaptureFixture[str]) -> None:

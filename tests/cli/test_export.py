@@ -77,8 +77,9 @@ def test_a_schema_says_where_a_field_goes(
     assert "scope" not in event["unmapped"].get("fields", {})
 
 
-def test_nothing_found_is_said_by_the_status(log: Path) -> None:
+def test_nothing_found_is_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(log), "--type", "no.such"]) == Exit.NOTHING
+    assert "no record that answers" in capsys.readouterr().err
 
 
 def test_lines_that_are_no_records_are_a_finding(

@@ -116,8 +116,9 @@ def test_a_demonstration_that_nobody_looks_at_ends_quietly(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_said_to_be_that_of_standard_output(log: str) -> None:
-    result = closed(">/dev/full", "verify", log)
+@pytest.mark.parametrize("command", ["verify", "export"])
+def test_a_full_disk_is_said_to_be_that_of_standard_output(log: str, command: str) -> None:
+    result = closed(">/dev/full", command, log)
     assert result.returncode == Exit.INCOMPLETE
     assert result.stderr == "audit-emit: standard output: No space left on device\n"
 

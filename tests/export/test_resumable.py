@@ -98,12 +98,13 @@ def test_a_full_disk_leaves_what_was_kept(output: Path) -> None:
     try:
         with (
             ResumableFile(output, "f", b"") as file,
-            pytest.raises(OSError, match="File too large"),
+            pytest.raises(OSError, match="File too large") as raised,
         ):
             file.add(piece(b"x" * 1000 + b"\n", 8))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
+    assert raised.value.filename == str(output)
     assert State.beside(output) == State("f", HEAD, 4)
     with ResumableFile(output, "f", b""):
         assert output.read_bytes() == b"one\n"

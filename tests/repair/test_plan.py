@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from support.verifier_comparison import KEY, MadeLog, both, kinds, ours
 
 from audit_emit import Emitter
 from audit_emit._core import own_records
+from audit_emit._repair import apply as repairing
 from audit_emit._repair.apply import apply
 from audit_emit._repair.plan import Quarantine, plan_repair
 from audit_emit._stores.jsonl.directory import Layout
@@ -292,3 +294,25 @@ def test_records_from_before_the_chain_are_declared_and_signed(
     assert (report.exit_status, report.legacy) == (0, 3)
     assert main(["repair", "--declare-legacy", str(log.directory)]) == Exit.OK
     assert capsys.readouterr().out.endswith("there is nothing to declare\n")
+
+
+def test_what_is_moved_is_never_whole_in_memory(
+    log: MadeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Watching:
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+        def pread(self, descriptor: int, size: int, offset: int) -> bytes:
+            asked.append(size)
+            return os.pread(descriptor, size, offset)
+
+    spoil(log)
+    with log.active.open("ab") as file:
+        file.write(bytes(100_000))
+    monkeypatch.setattr(repairing, "BLOCK", 1000)
+    monkeypatch.setattr(repairing, "os", Watching())
+    repaired(log)
+    assert max(asked) == 1000
