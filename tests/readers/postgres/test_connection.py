@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 from support.postgres_server import Database
 
-from audit_emit._readers.postgres.connection import Connection
+from audit_emit._readers.postgres.connection import Connection, limit_what_is_unread
 from audit_emit._settings.address import Address
 from audit_emit.errors import DatabaseError
 
@@ -66,3 +68,22 @@ def test_a_connection_that_is_cut_in_the_middle_is_a_database_that_is_away(
     with pytest.raises(DatabaseError) as error:
         list(answer)
     assert error.value.reason == "database-away"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the buffer stays as it is")
+def test_a_server_on_this_machine_sends_little_ahead_but_more_than_one_segment() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connected = socket.create_connection(server.getsockname())
+    with connected:
+        limit_what_is_unread(connected.fileno())
+        size = connected.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    # With less than two TCP may stop between any two of them until a timer runs out.
+    assert 2 * 65_536 <= size <= 4 * 65_536
+
+
+def test_a_server_behind_a_socket_of_a_file_is_left_alone() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        before = ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        limit_what_is_unread(ours.fileno())
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == before
