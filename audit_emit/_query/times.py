@@ -41,7 +41,10 @@ def span(text: str) -> timedelta:
     found = _SPAN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a span (90s, 10m, 2h, 7d, 2w)")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than any time") from None
 
 
 def instant(text: str, now: datetime) -> str:

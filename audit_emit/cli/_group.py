@@ -197,8 +197,13 @@ def failed(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         told = StringIO()
         error.show(told)
+        # A script may pass on a name that somebody else has chosen. What is spelled out stays so.
+        shown = "".join(
+            one if one.isprintable() or one == "\n" else visible(one)
+            for one in without_passwords(told.getvalue())
+        )
         with suppress(OSError):
-            print(without_passwords(told.getvalue()), end="", file=sys.stderr)
+            print(shown, end="", file=sys.stderr)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError):
         return missing(error)

@@ -59,6 +59,13 @@ def test_a_slip_in_the_name_of_a_command_is_told_apart(capsys: pytest.CaptureFix
     assert "'verfy'. Did you mean verify?" in capsys.readouterr().err
 
 
+def test_what_was_typed_is_repeated_without_what_a_terminal_obeys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["redact", "\x1b]0;evil\x07\u202e"]) == Exit.USAGE
+    assert "(␛]0;evil␇\\u202e)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["no-such"], ["--no-such"], ["--", "--no-such"], []])
 def test_a_wrong_command_line_is_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -78,5 +78,7 @@ def test_what_is_no_time_is_refused_with_what_is(text: str) -> None:
 def test_a_span_is_a_number_and_a_unit() -> None:
     assert span("90s").total_seconds() == 90
     assert span("2w").days == 14
+    with pytest.raises(ValueError, match="longer than any time"):
+        span("999999999w")
     with pytest.raises(ValueError, match="is not a span"):
         span("2 hours")
