@@ -13,7 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from audit_emit._archive.objects import checked_part
+from audit_emit._format.line_splitter import Lines
 from audit_emit._format.manifest import Manifest, with_records
+from audit_emit._loki.json_stage import without_halves
 from audit_emit._objects.bucket import Bucket
 from audit_emit._readers.archived.manifests import Cold
 from audit_emit._runtime.files import naming
@@ -83,7 +85,15 @@ def _write(bucket: Bucket, one: Manifest, path: str) -> None:
     place = tempfile.gettempdir()
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as lines:
         with naming(place):
-            checked_part(bucket, one, one.object, lines.write)
+            cut = Lines()
+
+            def take(data: bytes) -> None:
+                for block in cut.feed(data):
+                    if isinstance(block, bytes):
+                        lines.write(_readable(block))
+
+            checked_part(bucket, one, one.object, take)
+            lines.write(_readable(cut.rest()[0]))
             lines.flush()
         try:
             _copy(lines.name, part, place)
@@ -91,6 +101,15 @@ def _write(bucket: Bucket, one: Manifest, path: str) -> None:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(part)
+
+
+def _readable(block: bytes) -> bytes:
+    """Lines as DuckDB reads them: it leaves out a record whose text is no Unicode.
+
+    Whoever may choose a text that is recorded could keep a record out of every search by that.
+    """
+    text = block if block.isascii() else block.decode("utf-8", "replace").encode()
+    return without_halves(text) if b"\\u" in text else text
 
 
 def _copy(lines: str, part: str, place: str) -> None:

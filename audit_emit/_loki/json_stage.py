@@ -53,12 +53,19 @@ def _walked(line: bytes, path: Path) -> bytes:
     return raw
 
 
+def without_halves(text: bytes) -> bytes:
+    """JSON in which U+FFFD stands for each half of a surrogate pair, which many readers refuse."""
+    return _ESCAPE.sub(lambda escape: b"\\ufffd" if _is_half(escape[0]) else escape[0], text)
+
+
+def _is_half(escape: bytes) -> bool:
+    return len(escape) == 6 and escape[2:3] in b"dD" and int(escape[3:4], 16) >= 8
+
+
 def _replaced(escape: re.Match[bytes]) -> bytes:
     """Replace half a pair by a character of the private use area, U+E000 to U+E7FF."""
     text = escape[0]
-    if len(text) != 6 or text[2:3] not in b"dD" or int(text[3:4], 16) < 8:
-        return text
-    return b"\\ue%x%b" % (int(text[3:4], 16) - 8, text[4:])
+    return b"\\ue%x%b" % (int(text[3:4], 16) - 8, text[4:]) if _is_half(text) else text
 
 
 def _restored(escape: re.Match[bytes]) -> bytes:
