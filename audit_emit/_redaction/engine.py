@@ -18,7 +18,7 @@ from audit_emit._redaction.rule import Rule, Span
 from audit_emit._redaction.rules import RULES
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["Engine", "Found"]
+__all__ = ["MOST_FOUND", "Engine", "Found"]
 
 
 _MOST_OF_ONE_RULE = 512
@@ -27,6 +27,8 @@ _ESCAPED_TAIL = Pattern(r"[%\\&][^\s\"'<>,;]{0,256}")
 _MAX_STRINGS = 32
 """Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
 _MAX_NESTED = 2
+MOST_FOUND = 64
+"""A text with more secrets in it is held back from there on."""
 _BY_NAME = frozenset(("assignment", "name-and-value", "cell"))
 """Rules by the name before a value. Of a member of a dict, the dict says more."""
 _BETWEEN = " \t\r\n,:;"
@@ -112,9 +114,12 @@ class Engine:
             return self._in_long(text, undone[-1], is_secret, is_member)
         judged = structures.Judged(text, is_member)
         found = [one for one in self._find(text, is_secret) if not _is_settled(one, judged)]
+        end = _last_looked_at(found, len(text))
+        if end < len(text):
+            found.append(Found(end, len(text), found[0].rule))
         for steps in undone:
             found += self._in_reading(steps, judged, is_secret)
-        found += self._in_structures(judged, is_secret)
+        found += self._in_structures(judged, is_secret, until=end)
         if undone and not judged.containers:
             steps = undone[-1]
             inner = structures.Judged(steps[-1].text, is_member)
@@ -174,14 +179,24 @@ class Engine:
             yield Found(last, len(text), "sentence")
 
     def _in_structures(
-        self, judged: structures.Judged, is_secret: SecretNames, depth: int = 0
+        self,
+        judged: structures.Judged,
+        is_secret: SecretNames,
+        depth: int = 0,
+        *,
+        until: int | None = None,
     ) -> Iterator[Found]:
-        """What is secret in the dicts and lists of a text, and in each of their strings."""
+        """What is secret in the dicts and lists of a text, and in each of their strings.
+
+        Those that begin behind ``until`` are not looked at: they are held back anyway.
+        """
         text = judged.text
-        for start, end in judged.held:
-            yield Found(start, end, "structure")
+        for first, last in judged.held:
+            yield Found(first, last, "structure")
         count = 0
         for start, end in structures.strings(judged.containers, len(text)):
+            if until is not None and start >= until:
+                return
             steps = quoted(text[start:end])
             said = steps[-1].text
             if not self._suspicious(said):
@@ -198,6 +213,14 @@ class Engine:
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)
+
+
+def _last_looked_at(found: list[Found], length: int) -> int:
+    """Where the last place begins that is told from others; behind it all is held back."""
+    if len(found) <= MOST_FOUND:
+        return length
+    merged = _merge(found)
+    return merged[MOST_FOUND - 1].start if len(merged) > MOST_FOUND else length
 
 
 def _is_settled(found: Found, judged: structures.Judged) -> bool:

@@ -109,7 +109,7 @@ GRAMMAR: tuple[Grammar, ...] = (
     ),
     Grammar(
         "url-password",
-        ("//", "\\/", "@tcp(", "@unix(", "oracle:", "sqlplus"),
+        ("//", "\\/", "@tcp(", "@unix(", "oracle:", "sqlplus", "sip:", "sips:"),
         _without_names(urls.users),
         marks="@",
         alone=True,

@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn
 
-from audit_emit._redaction.engine import Engine
+from audit_emit._redaction.engine import MOST_FOUND, Engine
 from audit_emit._redaction.names import MAX_NAME, fold, is_secret_name
 from audit_emit._redaction.own_names import OwnNames
 from audit_emit._redaction.rule import Rule
@@ -31,8 +31,6 @@ OVERLAP = 512
 """Characters beyond, looked at only, so that a secret across the cut is seen."""
 REDACTED = "[redacted]"
 _MAX_CACHED = 4096
-_MAX_SPANS = 64
-"""A text with more secrets in it is held back from there on."""
 _MAX_TEXT = 65536
 _MAX_PARTS = 1024
 _HELD = Pattern(r"hmac-sha256:[0-9a-f]{8}:[0-9a-f]{16}")
@@ -259,8 +257,8 @@ class Redactor:
         if not found:
             return None
         spans = [one[:2] for one in found]
-        if len(spans) > _MAX_SPANS:
-            spans[_MAX_SPANS - 1 :] = [(spans[_MAX_SPANS - 1][0], len(text))]
+        if len(spans) > MOST_FOUND:
+            spans[MOST_FOUND - 1 :] = [(spans[MOST_FOUND - 1][0], len(text))]
         parts: list[str] = []
         at = 0
         for start, end in spans:

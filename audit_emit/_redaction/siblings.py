@@ -51,6 +51,8 @@ _MAX_LOGIN = 8192
 _MAX_WORDS = 32
 _MAX_STATEMENT = 4096
 _MAX_PROMPT_WORDS = 4
+_ALONE = Pattern(r"--?(?:no|ask|prompt)-|[^\n]{0,256}\s")
+"""Options that take no value, or have it already."""
 _OF_CODE = frozenset("(){}=!<>")
 """Signs in a line of a program, which begins a block: ``if password != other:``."""
 _KINDS_OF_CHANGE = frozenset("change add remove replace update set E N D A M".split())
@@ -278,7 +280,8 @@ def _takes_next(entry: str, following: list[Any], names_secret: Judge) -> bool:
     if not following:
         return False
     if entry[:1] == "-" and "=" not in entry[:_MAX_WORD]:
-        return names_secret(entry) or _takes_login(entry, following)
+        named = names_secret(entry) and _ALONE.match(entry) is None
+        return named or _takes_login(entry, following)
     if entry[-1:] not in (":", "=") or entry.count(" ") > _MAX_PROMPT_WORDS:
         return False
     if not _OF_CODE.isdisjoint(entry[:-1]):

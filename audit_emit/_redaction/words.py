@@ -225,7 +225,8 @@ HARMLESS_LAST = _words(
     fail failure success successful succeeded error errors namespace use review step minute second
     hour day banner stdin prompt strategy strategies decision factor factors protocol frequency
     device detail access request uid spray spraying stuffing phishing theft dumping
-    left remaining delivery channel recipient notification
+    left remaining delivery channel recipient notification encoder hasher hashing validator
+    validators scheme mounted engine backend
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(
@@ -248,6 +249,7 @@ OAuth 1, ``user_code`` of a device (RFC 8628). The last is read from capital let
 HARMLESS_WHOLE = _words(
     "imagepullsecrets externalsessionid rootsessionid aadsessionid accesskeyid s3key awss3key"
     " hashedtoken resultsignature credentialpublickey"
+    " existingsecret "
 )
 """Names of audit logs of GitHub and Azure, of WebAuthn, and of Kubernetes for names of secrets;
 what Okta and Microsoft call the sign-in that events belong to."""

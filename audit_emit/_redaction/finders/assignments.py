@@ -9,7 +9,13 @@ from audit_emit._redaction.finders.extent import MOST_NAMES, PLACEHOLDER, QUOTED
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.phrases import phrase_end
 from audit_emit._redaction.finders.prose import annotation_end, is_permission, is_plain
-from audit_emit._redaction.names import depends_on_value, fold, is_described, is_secret_value
+from audit_emit._redaction.names import (
+    depends_on_value,
+    fold,
+    is_described,
+    is_secret_name,
+    is_secret_value,
+)
 from audit_emit._redaction.words import CONTAINERS, NAME_NAMES, SECRET, TYPE_NAMES, VALUE_NAMES
 from audit_emit._runtime.lazy import Pattern
 
@@ -39,9 +45,10 @@ _SIGN = (
 _ASSIGN = Pattern(
     rf"(?<![{LETTERS}.\-$\[\]%])([{LETTERS}.\-$\[\]%]+)"
     # What the name is in: quotes, brackets, emphasis, an element; a remark in brackets, a number.
-    r"(?:\\{0,7}[\"'`]|\\(?==))?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?"
+    r"(?:\\{0,7}[\"'`]|\\(?==))?(?::(?:[\w\\]{1,64}:)?(?:private|protected)(?=\]))?(?!\){1,3}=\()[\])}*!?]{0,4}(?:</\w{1,10}>)?"
     r"(?:[ \t]\([^()\r\n=:]{0,32}\)|[ \t]#?[0-9]{1,3}(?=:))?"
     rf"([ \t\u00a0]{{0,8}}{_SIGN}[ \t\u00a0]{{0,8}})"
+    r"(?:(?:\r?\n[ \t]{0,32})?\(?string\)?[ \t]?\((?:len=)?[0-9]{1,7}\)[ \t])?"
     # What may follow before the value: a block, a list, another line, emphasis, a tag of YAML.
     r"(?:(?:[&!][\w!]{1,32}[ \t]{1,8})?[|>][+\-0-9]{0,2}[ \t]{0,8}\r?\n(?P<block>[ \t]{1,16})"
     r"|<<[\-~]?[\"']?(?P<here>\w{1,32})[\"']?[ \t]{0,8}\r?\n[ \t]{0,16}"
@@ -89,6 +96,11 @@ _THEN = Pattern(
     rf"[\"'`]?[ \t]{{0,4}}(?:[\-=~]{{1,3}}>|[{ARROWS}\u2b62\u00bb]|\bto\b"
     r"|(?<=[ \t])[>/|](?=[ \t]))[ \t]{0,4}"
 )
+_DEFAULT = Pattern(
+    r"[\w$][\w.$:>]{0,64}(?:[\[(][\"'][\w.\-]{1,64}[\"'][\])])?(?:\(\))?"
+    r"[ \t](?:\|\||\?\?|\?:|or|//)[ \t](?=[\"'`][^\"'`])"
+)
+"""What stands before a default: ``process.env.PW || "x"``."""
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}]{1,256}")
 _REFERS = Pattern(r"!(?:Ref|GetAtt|ImportValue|reference)[ \t]{1,8}\Z")
@@ -273,7 +285,7 @@ def _values(
     text: str, match: re.Match[str], lower: str, extents: Extents, *, of_words: bool
 ) -> Iterator[Span]:
     """The value of a secret name, and what it becomes: ``"x" -> "y"``."""
-    if _REFERS.search(match.group()) is not None:
+    if _REFERS.search(match.group()) is not None or _lists_names(text, match):
         return
     block = _block(text, match)
     if block is not None:
@@ -292,6 +304,8 @@ def _values(
         yield start, end
     if plain and is_permission(text[start:end]):
         return
+    if (end <= start or plain) and (default := _DEFAULT.match(text, match.end())) is not None:
+        yield from (extents.value(default.end(), lower, before),)
     if plain and match.group(2).strip() == ":" and _THEN.match(text, end) is None:
         return
     then = _THEN.match(text, end)
@@ -299,6 +313,22 @@ def _values(
         second = extents.value(then.end(), lower, before)
         if second[1] > second[0] and not is_plain(text, second, lower, ": "):
             yield second
+
+
+def _lists_names(text: str, match: re.Match[str]) -> bool:
+    """Whether a list in YAML has the names of secrets, not the secrets: ``secrets: [a_token]``."""
+    if match.group("list") is None:
+        return False
+    names = _NAMES.match(text, match.end())
+    return names is not None and all(
+        is_secret_name(name) for name in names.group().split() if name != "-"
+    )
+
+
+_NAMES = Pattern(
+    r"[a-z][a-z_]{1,40}(?:\r?\n[ \t]{0,16}-[ \t][a-z][a-z_]{1,40}){0,32}"
+    r"(?=[ \t]{0,16}(?:\r?\n(?![ \t]{0,16}-)|\Z))"
+)
 
 
 def _is_nothing(word: str) -> bool:

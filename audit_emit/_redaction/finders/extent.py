@@ -42,7 +42,7 @@ END = (
 QUOTED = Pattern(r"(?:[bBrRuUfFL@$]{1,2}(?=[\"']))?(\\{0,7})([\"'])")
 _ANGLED = Pattern(r"<(?=[^\s0-9<>]{0,64}[0-9])[^\s<>/=\"']{6,128}>(?=[\s,;.]|\Z)")
 """A value in angle brackets, as against an element."""
-_CALL = Pattern(r"\$?[\w.]{0,64}[\[({]")
+_CALL = Pattern(r"(?:new[ \t])?\$?[\w.]{0,64}[\[({]")
 _BARE_CHARACTER = (
     r"(?:[^\s&;,\"'<\])}\\]"
     rf"|\\(?!\\{{0,6}}[\"']{END})"
@@ -73,6 +73,8 @@ _LONGER = 1024
 """More characters than a reference has."""
 _LITERAL = Pattern(r"(?:true|false|null|True|False|None|[0-9]{1,18})(?=\s{0,4}[,}\])])")
 """A member of a dict that is no text."""
+_NO_COOKIE = Pattern(r"[\w.\-]{1,128}=(?:\"\"|deleted)?;")
+"""A cookie that is taken away."""
 _WHOLE_LINE = ("cookie", "authorization")
 _PHRASE = Pattern(
     rf"{_BARE_TEXT}(?:,?[ \t]{{1,4}}(?![\w.\-]{{1,64}}[\"']?[=:]){_BARE_TEXT}){{0,32}}"
@@ -130,6 +132,8 @@ class Extents:
         text = self._text
         if held := PLACEHOLDER.match(text, start):
             return held.end()
+        if name.endswith("cookie") and _NO_COOKIE.match(text, start) is not None:
+            return start
         if name.endswith(_WHOLE_LINE):
             if before in ("'", '"'):
                 if literal := _LITERAL.match(text, start):

@@ -20,6 +20,8 @@ _ATTRIBUTE = Pattern(
 _TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
 _PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
 _MAX_INNER = 2048
+_EMPTY = frozenset(("input", "meta", "br", "img", "link"))
+"""Elements of HTML that have nothing within."""
 _NEXT = Pattern(
     r">\s{0,8}([\w.\- ]{2,64}?):?\s{0,8}(?:</[\w:.\-]{1,32}>\s{0,16}){1,3}"
     r"(?:<[\w:.\-]{1,32}(?:\s[^<>]{0,128})?>\s{0,8}){1,3}([^<>\s][^<>]{0,1024})"
@@ -37,6 +39,9 @@ def elements(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         if "</" in text:
             for pattern in (_NEXT, _PROPERTY):
                 for match in pattern.finditer(text):
+                    said = match.group(2).strip().lower()
+                    if said in ("required", "optional", "yes", "no", "string"):
+                        continue  # a table of what the members of something are
                     if is_secret(match.group(1)) and not PLACEHOLDER.match(match.group(2)):
                         yield match.span(2)
 
@@ -47,6 +52,8 @@ def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             yield match.span(2)
     done = 0
     for match in _ELEMENT.finditer(text):
+        if match.group(2).lower() in _EMPTY:
+            continue
         of = _ATTRIBUTE.search(match.group(3) or "")
         secret = is_secret(match.group(2)) or (of is not None and is_secret(of.group(1)))
         if secret and match.start() >= done:

@@ -84,10 +84,10 @@ def _near_end(text: str, start: int) -> int:
 
 _PAIR = Pattern(
     r"[\[({]\s{0,4}(?:[bB]?(\\{0,7}[\"'])([\w.\-]{1,128})\1\s{0,4}(?:,|\s\.\s)"
-    r"|([\w.\-]{1,128})\s{0,4}(?:,|\s\.\s)\s{0,4}(?=[\"']))\s{0,4}"
+    r"|([\w.\-]{1,128})\s{0,4}(?:,|\s\.\s)\s{0,4}(?=(?:<<)?[\"']))\s{0,4}(?:<<)?"
 )
 _ITEM = Pattern(r"[^\s,()\[\]{}\"']{0,256}")
-_PAIR_END = Pattern(r"(?:\\{0,7}[\"'])?\s{0,4}(?:[\])}]|\Z)")
+_PAIR_END = Pattern(r"(?:\\{0,7}[\"'])?(?:>>)?\s{0,4}(?:[\])}]|\Z)")
 
 
 def pairs(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:

@@ -22,7 +22,8 @@ __all__ = [
 ]
 
 _NOTHING = frozenset(
-    "true false null none nil undefined 0 1 yes no on off nan n/a ok asc desc *** ****".split()
+    "true false null none nil undefined 0 1 yes no on off nan n/a ok asc desc *** **** ~ !!null "
+    "on_create always never".split()
 )
 _EMPTY = frozenset(("", "true", "false", "null", "none", "0", "1"))
 _LONGEST = 512
@@ -45,6 +46,7 @@ _TYPES = frozenset(
     "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
     "secretstr secretbytes optional[str] str|none varchar(255) securestring &str &string *string "
     "optional list dict sequence mapping union literal none jwt required optional nullable "
+    "nvarchar varchar2 nvarchar2 nchar clob sysname "
     "annotated final nonnullable charsequence nsstring option secret array vec".split()
 )
 _PROSE = frozenset(
@@ -59,7 +61,8 @@ _PROSE = frozenset(
     provided given generated issued requested granted used needs contains length rotation policy
     file permission authentication return raise
     loaded found present available ready used stored saved imported exported received configured
-    detected matched copied
+    detected matched copied creating creation refreshing modifying destroying destruction reading
+    provisioning importing
     """.split()
 )
 _WORD = Pattern(r"[^\W\d_]{1,24}(?:['\u2019-][^\W\d_]{1,12})?[.,;:!?)\]]{0,3}")
@@ -225,10 +228,12 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     lower = word.lower().rstrip(".,;:!?) ")
     if lower in _NOTHING or lower in _TYPES or lower == name.rpartition(".")[2]:
         return True
+    before = text[max(0, start - len(sign) - len(name) - 16) : start - len(sign) - len(name)]
     weak = is_weak(name) and not name.endswith(_WHOLE)
     if _is_no_value(text, start, name, lower, weak=weak) or _is_number_of(text, start, name):
         return True
-    if weak and sign.strip() == ":" and _is_description(word):
+    described = weak and sign.strip() == ":" and _is_description(word)
+    if described or _is_of_code(text, start, sign, before):
         return True
     if is_lookup(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
         return True
@@ -245,6 +250,21 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     if lower in _METHODS and _OF_METHOD.search(name) is not None:
         return True
     return operator in (":", "") and sign[-1:] in " \t" and _is_prose(text, start, name)
+
+
+def _is_of_code(text: str, start: int, sign: str, before: str) -> bool:
+    """``string password = 2;`` of Protocol Buffers, ``${PASSWORD:?required}`` of a shell."""
+    if sign == ":":
+        return before.endswith("${") and text.startswith("?", start)
+    return (
+        sign.strip() == "="
+        and _TAG_OF_FIELD.match(text, start) is not None
+        and _TYPE_BEFORE.search(before) is not None
+    )
+
+
+_TAG_OF_FIELD = Pattern(r"[0-9]{1,3}(?: \[[^\]\n]{0,64}\])?;(?=\s|\Z)")
+_TYPE_BEFORE = Pattern(r"\b(?:string|bytes|bool|u?int(?:32|64))[ \t]\Z")
 
 
 def _is_number_of(text: str, start: int, name: str) -> bool:

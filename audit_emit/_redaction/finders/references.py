@@ -26,7 +26,7 @@ _ARGUMENT = r"[^()`$;|&<\r\n]"
 _WORDS = r"[A-Za-z][A-Za-z ._\-]{0,62}[A-Za-z]"
 _REFERENCE = Pattern(
     # Variables; with a default behind the name it may be a secret that stands there.
-    rf"\$\{{{{?[ \t]{{0,4}}{_INNER}(?::\?)?[ \t]{{0,4}}\}}?\}}"
+    rf"\$\{{{{?[ \t]{{0,4}}{_INNER}(?::?\?[\w .,\-]{{0,64}})?[ \t]{{0,4}}\}}?\}}"
     rf"|\$\{{(?:(?i:env):[A-Za-z_]\w{{0,127}}|(?:{_STORES}|file):{_PATH}{{1,256}})\}}"
     r"|\$(?:env:|ENV:)?(?P<variable>[A-Za-z_]{2,64}(?<![\W_])(?:_[0-9]{1,2})?|[A-Z][A-Z0-9]{0,32}"
     r"(?:_[A-Z0-9]{1,32}){1,8})"
@@ -40,6 +40,7 @@ _REFERENCE = Pattern(
     r"|%[srvdqp]|%\([A-Za-z_][\w.]{0,64}\)[sr]|\{[0-9]?\}|\{(?P<field>[A-Za-z_][A-Za-z_.]{1,64})(?:![rsa])?\}"
     r"|[:@](?P<parameter>[A-Za-z_]{2,64})"
     # Commands, and addresses in a store.
+    rf"|\$\((?P<expanded>[A-Za-z_][\w.]{{1,64}})\)"
     rf"|\$\({_READERS}[ \t]{{0,4}}{_ARGUMENT}{{0,256}}\)|`{_READERS}[ \t]{_ARGUMENT}{{1,256}}`"
     rf"|(?:env|ENV|os\.environ/)[:/]?[A-Z][A-Z0-9_]{{2,64}}|{_STORES}://{_PATH}{{1,256}}"
     rf"|{_STORES}:(?P<address>{_PATH}{{0,128}}/{_PATH}{{1,256}}|[A-Za-z_\-]{{1,64}})"
@@ -97,7 +98,7 @@ def _may_be(value: str) -> bool:
 
 def _means_one(groups: dict[str, str | None]) -> bool:
     """Whether the words in it are those of a variable or a placeholder, not of a secret."""
-    name = groups["variable"] or groups["of_windows"] or groups["parameter"]
+    name = groups["variable"] or groups["of_windows"] or groups["parameter"] or groups["expanded"]
     if name is not None:
         if name[-1:].isdigit() and not (name.isupper() or name.islower()):
             return False  # $Password_1 has all that a form asks of a password

@@ -106,6 +106,19 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
         ),
     ),
     (("qpdf",), Pattern(rf"--encrypt[ \t]{{1,3}}{_WORD}")),
+    (
+        ("ConvertTo-SecureString",),
+        Pattern(rf"ConvertTo-SecureString[ \t]{{1,4}}(?:-String[ \t]{{1,4}})?{_WORD}"),
+    ),
+    (("schtasks",), Pattern(rf"\bschtasks[ \t][^\n|;]{{0,256}}?[ \t]/rp[ \t]{_WORD}")),
+    (
+        ("steamcmd",),
+        Pattern(rf"\bsteamcmd[ \t][^\n|;]{{0,128}}?\+login[ \t]\S{{1,64}}[ \t]{_WORD}"),
+    ),
+    (
+        ("user:password", "user-password"),
+        Pattern(rf"\buser[:\-]password[ \t]\S{{1,64}}[ \t]{_WORD}"),
+    ),
     (("::add-mask::",), Pattern(r"::add-mask::([^\s\"']{1,512})")),
     (
         ("task.setvariable",),

@@ -18,7 +18,7 @@ _WIDE = Pattern(rf"(?:[^\s\"'<>`]|[\"'`>](?!{END})|<(?!{TAG}))*")
 _SPACE = Pattern(r"\s|\Z")
 _PATH = Pattern(r"[/?#]|\Z")
 _PORT = Pattern(r"[^:]*:[0-9]{0,5}\\{0,7}\Z")
-_MARKS = ("//", "\\/", "@tcp(", "@unix(", "oracle:", "sqlplus")
+_MARKS = ("//", "\\/", "@tcp(", "@unix(", "oracle:", "sqlplus", "sip:", "sips:")
 _QUOTES = "'\"`"
 _MAX_URL = 2048
 
@@ -31,6 +31,8 @@ def suspicious(text: str) -> bool:
 def users(text: str) -> Iterator[Span]:
     """``user:password`` before an ``@``, in URLs and as Go has it."""
     if "@" in text:
+        for match in _SIP.finditer(text) if "sip" in text else ():
+            yield match.span(1)
         for start, end in _urls(text):
             user, _, password = text[start:end].partition(":")
             # Some services take a token as the user, and any password beside it.
@@ -43,6 +45,8 @@ def users(text: str) -> Iterator[Span]:
             yield from _oracle(text)
 
 
+_SIP = Pattern(r"\bsips?:([^\s:@/\"'<>;]{1,128}:[^\s@\"'<>;]{1,128})@")
+"""A user with a password (RFC 3261, section 19.1.1)."""
 _ORACLE = Pattern(
     r"(?:jdbc:oracle:\w{1,16}:|\bsqlplus\s{1,4}(?:-\w{1,8}\s{1,4}){0,4})"
     r"[^\s/@\"']{1,128}/"
