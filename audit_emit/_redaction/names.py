@@ -165,6 +165,7 @@ def _has_secret_word(tokens: list[str], joined: str) -> bool:
     return any(map(_is_secret_word, tokens)) or _is_secret_word(joined)
 
 
+_OF_HAN = tuple(word for word in words.SECRET if all("\u3040" <= char <= "\u9fff" for char in word))
 _SECRET_WITH_DIGITS = tuple(word for word in words.SECRET_LAST if not word.isalpha())
 
 
@@ -180,6 +181,8 @@ def _is_secret_word(token: str) -> bool:
     token = token.rstrip("0123456789")
     if token in words.SECRET:
         return True
+    if not token.isascii():  # Chinese and Japanese have no spaces: ``您的密码是``
+        return token.rstrip("\u662f\u4e3a").endswith(_OF_HAN)
     if token in words.NOT_STEMS:
         return False
     if token.endswith(words.ENDINGS) or any(stem in token for stem in words.STEMS):
@@ -234,7 +237,9 @@ def is_described(name: str) -> bool:
     """Whether a name says what a secret is like: ``expires_at``, ``id``, ``scope``."""
     if name[-5:].lower() in ("last4", "ast_4"):
         return True
-    return _last(name) in words.DESCRIPTIONS and name[:1] != "$"  # an operator of MongoDB
+    if name in ("in", "on", "at", "by") or name[:1] == "$":  # an operator, as of MongoDB
+        return False
+    return _last(name) in words.DESCRIPTIONS
 
 
 def _last(name: str) -> str:

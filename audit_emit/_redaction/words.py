@@ -85,7 +85,7 @@ SECRET = _words(
     nthash lmhash ntlmhash paßwort passwörter geheimnis zugangsdaten segreto secreto segredo sekret
     tajemnica тайна pasword paswd passwor
     sig signature pem pfx pkcs12 kubeconfig dockerconfigjson dockercfg netrc pgpassfile
-    authentication magstripe kubeconfigs
+    authentication magstripe kubeconfigs şifreniz הסיסמה הסיסמא
     """
 )
 SECRET_LAST = _words("dsn pat dek kek jks p12")

@@ -67,7 +67,7 @@ _TWO_WORDS = Pattern(
 """The last two words of a text that is read from its end."""
 _NAME_OF = Pattern(
     r"(?:[^\s:=,;]{1,64}[ \t]{1,3}){0,3}[^\s:=,;]{1,64}[ \t]{1,3}"
-    r"(?:rof|fo|(?P<place>ot|no|ta)|r\u00fcf|nov|ed)[ \t]{1,3}"
+    r"(?:rof|fo|(?P<place>ot|no|ta)|r\u00fcf|nov|ed|a\u1ee7c)[ \t]{1,3}"
     rf"(?P<name>[{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
 )
 """``Password for u-17``, ``API key of the user bob``, read from the end: the name, and whose."""
@@ -251,7 +251,8 @@ def _name_behind_words(text: str, match: re.Match[str], is_secret: IsSecret) -> 
         ):
             return ""  # another name behind a secret's; an id
     if _IS.match(name.lower()):
-        said = "_".join(words)
+        more = _words_before(text, match.start() - len(" ".join(words)) - 1)
+        said = "_".join((*more[-1:], *words))
         return said if is_secret(said) else words[-1] if is_secret(words[-1]) else ""
     for at in range(len(words)):
         several = "_".join((*words[at:], name))

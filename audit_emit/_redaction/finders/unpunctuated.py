@@ -49,7 +49,7 @@ _SENTENCE = Pattern(
     r"(?:[ \t]{1,3}(?:for|of)[ \t]{1,3}[^\s:=]{1,64})?"
     r"(?:[ \t]{1,3}(?:(?:is|was|has been)[ \t])?(?:changed|set|reset|updated|rotated|now)[ \t]to"
     r"[ \t:]{1,4}"
-    r"|[ \t]{1,3}(?:is|was|will be|now|is now|ist|lautet|es|est|\u00e8|\u00e9|jest"
+    r"|[ \t]{1,3}(?:is now|is|was|will be|now|ist|lautet|es|est|\u00e8|\u00e9|jest"
     r"|\u044d\u0442\u043e)[ \t:]{1,4}"
     r"|\u662f[ \t]?"
     rf"|[ \t]{{1,3}}[\-\u2013\u2014][ \t]{{1,3}}){_VALUE}",

@@ -11,6 +11,20 @@ from audit_emit._redaction.rule import Rule, sample, token
 _UUID = r"[0-9A-Za-z]{8}-[0-9A-Za-z]{4}-[0-9A-Za-z]{4}-[0-9A-Za-z]{4}-[0-9A-Za-z]{12}"
 
 RULES: tuple[Rule, ...] = (
+    *token("datadog-application-key", "ddapp_", "alnum", 34, least=30),
+    *token("logfire-token", "pylf_v1_us_ pylf_v1_eu_", "alnum", 43, least=32),
+    *token("mergify-key", "mka_ mergify_application_key_", "alnum", 32, least=30),
+    *token("ory-token", "ory_st_ ory_pat_ ory_at_ ory_rt_ ory_ac_", "dotted", 43, least=30),
+    *token("trigger-dev-token", "tr_pat_", "alnum", 40, least=30),
+    *token("vercel-blob-token", "vercel_blob_rw_", "word", 48, least=30),
+    Rule(
+        id="truenas-key",
+        keywords=("login_with_api_key",),
+        find=r"login_with_api_key[^\]\n]{0,64}[^0-9\n]([0-9]{1,5}-[A-Za-z0-9]{64})",
+        examples=lambda: (
+            '"auth.login_with_api_key", "params": ["8-' + sample("nas", "alnum", 64),
+        ),
+    ),
     *token("1password-service-token", "ops_eyJ", "base64url", 250, least=13, anywhere=True),
     Rule(
         id="1password-secret-key",

@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
         find=(
             r"(?<![A-Za-z0-9])[sl]k_(?:[A-Za-z0-9]{1,64}_)?(?:[A-Za-z0-9]{1,24}_)?"
             r"(?=[A-Za-z0-9\-]{0,39}[0-9])[A-Za-z0-9\-]{16,}"
+            r"|(?<![A-Za-z0-9])sk_(?=[a-z]{0,28}[A-Z])(?=[A-Z]{0,28}[a-z])[A-Za-z0-9]{29}(?![A-Za-z0-9_])"
         ),
         examples=lambda: (
             "sk_" + sample("sk", "alnum", 24),

@@ -13,7 +13,7 @@ RULES: tuple[Rule, ...] = (
     *token("adobe-secret", "p8e-", "word", 32, least=24),
     *token(
         "authress-key",
-        "sc_ ext_ scauth_",
+        "sc_ ext_",
         "padded",
         70,
         least=48,
@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
         mixed=True,
         long_run=True,
     ),
+    *token("authress-service-key", "scauth_", "token", 70, least=40, mixed=True),
     *token("authress-account-key", "authress_", "token", 90, least=48, mixed=True),
     *token("clickhouse-key", "4b1d", "alnum", 38, exact=True, long_run=True),
     *token("bannerbear-key", "bb_pr_ bb_ma_", "hex", 30, least=24),
@@ -85,4 +86,22 @@ RULES: tuple[Rule, ...] = (
     *token("voiceflow-key", "VF.", "dotted", 44, least=40, mixed=True),
     *token("zoho-token", "1000.", "dotted", 65, exact=True),
     *token("zuplo-key", "zpka_", "word", 40, least=20),
+    Rule(
+        id="blynk-client-secret",
+        keywords=("oa2-client-id_",),
+        find=r"oa2-client-id_[\w\-]{16,64}:([\w\-]{24,})",
+        examples=lambda: (
+            "oa2-client-id_" + sample("blynk", "word", 32) + ":" + sample("b2", "word", 40),
+        ),
+    ),
+    Rule(
+        id="thingsboard-device-token",
+        keywords=("thingsboard.cloud/api/v1/",),
+        find=r"thingsboard\.cloud/api/v1/([A-Za-z0-9]{16,})",
+        examples=lambda: ("https://thingsboard.cloud/api/v1/" + sample("board", "lower", 20),),
+    ),
+    *token("nylas-key", "nyk_v0_", "alnum", 58, least=32),
+    *token("svix-key", "testsk_", "alnum", 32, least=24),
+    *token("val-town-token", "vtwn_", "alnum", 24, least=20),
+    *token("xata-key", "xau_", "alnum", 40, least=24),
 )
