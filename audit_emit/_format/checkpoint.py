@@ -139,6 +139,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
         Raises:
             ValueError: one of them is malformed.
         """
+        if self.v not in VERSIONS:
+            raise ValueError("v is a version that is not known here")
         for name, pattern in _PATTERNS.items():
             if not pattern.fullmatch(getattr(self, name)):
                 raise ValueError(f"{name} is malformed")

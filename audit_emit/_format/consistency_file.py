@@ -8,7 +8,7 @@ import msgspec
 
 from audit_emit._format.checkpoint import Checkpoint, check, parse_text
 from audit_emit._format.merkle_proofs import verify_consistency
-from audit_emit._format.proof_file import Judgement, no_member_twice
+from audit_emit._format.proof_file import Judgement, hashes_of, no_member_twice
 from audit_emit._format.signed_note import Note
 from audit_emit._signing.trusted_keys import KeyRing
 
@@ -63,11 +63,11 @@ class ConsistencyFile(msgspec.Struct, frozen=True):
             found = msgspec.json.decode(data, type=cls)
             found.old.validate()
             found.new.validate()
-            short = any(len(bytes.fromhex(value)) != 32 for value in found.consistency_proof)
+            hashes_of(found.consistency_proof)
             json.loads(data, object_pairs_hook=no_member_twice)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("not a proof file") from None
-        if found.v != VERSION or short:
+        if found.v != VERSION:
             raise ValueError("not a proof file, or of another version")
         return found
 
@@ -89,7 +89,7 @@ class ConsistencyFile(msgspec.Struct, frozen=True):
             new.head_seq,
             bytes.fromhex(old.root_hash),
             bytes.fromhex(new.root_hash),
-            [bytes.fromhex(value) for value in self.consistency_proof],
+            hashes_of(self.consistency_proof),
         ):
             return Judgement("mismatch", "the proof does not lead from one root to the other")
         for one in (old, new):

@@ -7,7 +7,8 @@ tree that has it; with the key of the checkpoint nothing else is needed.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -62,19 +63,17 @@ class Evidence(msgspec.Struct, frozen=True):
         try:
             found = _DECODER.decode(data)
             found.checkpoint.validate()
-            hashes = found.path()
+            found.path()
             json.loads(data, object_pairs_hook=no_member_twice)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
             raise ValueError("not a proof file") from None
         if found.v != VERSION:
             raise ValueError(f"a proof file of version {found.v}")
-        if any(len(value) != 32 for value in hashes):
-            raise ValueError("not a proof file: a hash is malformed")
         return found
 
     def path(self) -> list[bytes]:
         """The hashes of the inclusion proof."""
-        return [bytes.fromhex(value) for value in self.inclusion_proof]
+        return hashes_of(self.inclusion_proof)
 
     def judge(self, ring: KeyRing) -> Judgement:
         """Whether the record is in the log that the checkpoint's key speaks for."""
@@ -97,6 +96,17 @@ class Evidence(msgspec.Struct, frozen=True):
         return Judgement(verdict, _WHY[verdict])
 
 
+def hashes_of(texts: Sequence[str]) -> list[bytes]:
+    """Hashes as a file has them: each is written in one way only.
+
+    Raises:
+        ValueError: one is not 64 lower-case digits.
+    """
+    if not all(map(_HASH.fullmatch, texts)):
+        raise ValueError("a hash is malformed")
+    return list(map(bytes.fromhex, texts))
+
+
 def no_member_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
     """What one reader takes from the first of two members, another takes from the second.
 
@@ -110,6 +120,7 @@ def no_member_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _DECODER = msgspec.json.Decoder(Evidence)
+_HASH = re.compile(r"[0-9a-f]{64}")
 _WHY = {
     "ok": "",
     "mismatch": "the checkpoint is not signed by the key that it names",

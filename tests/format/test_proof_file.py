@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -144,3 +144,19 @@ def test_a_member_twice_is_refused(member: str) -> None:
     assert json.loads(twice) == json.loads(data)
     with pytest.raises(ValueError, match="not a proof file"):
         Evidence.from_bytes(twice.encode())
+
+
+@pytest.mark.parametrize("version", [0, 3, 99])
+def test_a_checkpoint_of_a_version_that_is_not_known_proves_nothing(version: int) -> None:
+    found = json.loads(prove(2, records, [over(3)]).to_bytes())
+    found["checkpoint"]["v"] = version
+    with pytest.raises(ValueError, match="not a proof file"):
+        Evidence.from_bytes(json.dumps(found).encode())
+
+
+@pytest.mark.parametrize("written", [str.upper, lambda digest: f" {digest}"])
+def test_a_hash_is_written_in_one_way_only(written: Callable[[str], str]) -> None:
+    found = json.loads(prove(2, records, [over(3)]).to_bytes())
+    found["inclusion_proof"][0] = written(found["inclusion_proof"][0])
+    with pytest.raises(ValueError, match="not a proof file"):
+        Evidence.from_bytes(json.dumps(found).encode())

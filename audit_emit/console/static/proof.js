@@ -32,7 +32,7 @@ export async function proved(text, key) {
   const { v, record, leaf_index: index, tree_size: size, inclusion_proof: path, checkpoint } = found ?? {};
   const sound = v === 1 && typeof record === "string" && Number.isSafeInteger(index) && Number.isSafeInteger(size) &&
     index >= 0 && index < size && Array.isArray(path) && path.length <= LONGEST_PATH && path.every((one) => typeof one === "string" && DIGEST.test(one)) &&
-    typeof checkpoint === "object" && checkpoint !== null;
+    typeof checkpoint === "object" && [1, 2].includes(checkpoint?.v);
   if (!sound) throw new Error(t("no_proof_file"));
   const link = LINK.exec(record.slice(-240));
   const at = TIME.test(checkpoint.at) ? ` ${t("proof_time", { at: checkpoint.at })}` : "";
