@@ -39,7 +39,10 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
         return
     from audit_emit.console import hash_password  # noqa: PLC0415 - an extra
 
-    click.echo(hash_password(_asked_password()))
+    password = _asked_password()
+    if not password:
+        raise click.UsageError("no password was given: it would let in whoever gives none")
+    click.echo(hash_password(password))
     context.exit()
 
 

@@ -155,6 +155,16 @@ def test_a_password_is_hashed(
     assert Access.from_file(path).identify({"authorization": header}) is not None
 
 
+def test_no_password_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(["console", "--hash-password"]) == Exit.USAGE
+    assert capsys.readouterr().out == ""
+
+
 def test_a_log_that_is_not_there_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
