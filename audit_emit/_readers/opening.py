@@ -24,8 +24,8 @@ def open_readers(where: Sequence[str], ring: KeyRing | None = None) -> list[LogR
             ``#service=``, ``#tenant=`` or ``#chain=`` for some; or ``s3://bucket/prefix``, which
             adds what is archived to the logs that are named beside it, or stands for all chains
             that are archived there.
-        ring: the keys that are given, if any: what an archive names that none of them vouches for
-            is fetched up to a bound.
+        ring: the keys that are given; ``None`` for those of this environment. Where there are
+            any, what an archive names that none of them vouches for is fetched up to a bound.
 
     Raises:
         DatabaseError: a database cannot be asked.
@@ -55,7 +55,9 @@ def open_readers(where: Sequence[str], ring: KeyRing | None = None) -> list[LogR
         from audit_emit._readers.archived.opening import joined  # noqa: PLC0415 - as above
 
         try:
-            readers = joined(readers, archives, ring or KeyRing())
+            # Whoever forgets to say which keys has those that every command looks at.
+            ring = KeyRing.from_sources([]) if ring is None else ring
+            readers = joined(readers, archives, ring)
         except BaseException:
             _close(readers)
             raise

@@ -18,7 +18,10 @@ from audit_emit._format.checkpoint import sign
 from audit_emit._format.manifest import Manifest, Packed, object_name
 from audit_emit._format.receipt_text import Claim
 from audit_emit._objects.bucket import Bucket
+from audit_emit._query.question import Question
+from audit_emit._query.search import count_log
 from audit_emit._readers.archived.vouching import UNVOUCHED_BYTES, Vouching
+from audit_emit._readers.opening import open_reader
 from audit_emit._signing.trusted_keys import Ed25519Key, KeyRing, private_pem
 from audit_emit._verify.findings import Kind
 from audit_emit._verify.verify import Options, verify_paths
@@ -226,6 +229,8 @@ LOOKS: dict[str, Callable[[str, str], object]] = {
     "alerts": lambda at, key: Alerts(Source(at, (key,))).look(),
     "a proof": lambda at, _: _made([at], 50, portable=True),
     "a receipt": lambda at, _: by_receipt(at),
+    "a count": lambda at, _: count_log(Question(), at),
+    "all that name no keys": lambda at, _: [*open_reader(at).search()],
 }
 
 

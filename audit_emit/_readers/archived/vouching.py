@@ -74,7 +74,8 @@ class Vouching:
         if size > self._left:
             return (
                 f"{of.key}: no key that is given vouches for it, and not more than {self._most} "
-                "bytes are fetched of what is so; give the key that signed it (--key)"
+                "bytes are fetched of what is so; give the key that signed it (--key, or "
+                "AUDIT_EMIT_SIGNING_KEY_FILE)"
             )
         self._left -= size
         self._taken.add((of.key, part))
