@@ -30,7 +30,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import logs_argument, named
+from audit_emit.cli._logs import SEQ, logs_argument, named
 from audit_emit.cli._signer import active, durable
 from audit_emit.errors import ArchiveError, ConfigError, RetentionError
 from audit_emit.log import KeyRing
@@ -67,8 +67,8 @@ class _Held(NamedTuple):
 )
 @click.argument("name", metavar="NAME")
 @logs_argument
-@click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
-@click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.  [default: all]")
+@click.option("--first-seq", type=SEQ, default=1, help="From this record on.")
+@click.option("--last-seq", type=SEQ, help="Up to this record.  [default: all]")
 @click.option("--reason", default="", help="Why, for people; it stands in the log.")
 @to_option
 @pinned_keys

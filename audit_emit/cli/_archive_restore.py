@@ -21,6 +21,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import SEQ
 from audit_emit.log import KeyRing
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -48,8 +49,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 @click.option("--service", help="Only chains of this service.")
 @click.option("--chain", help="Only this chain.")
 @pinned_keys
-@click.option("--first-seq", type=click.IntRange(min=1), default=1, help="From this record on.")
-@click.option("--last-seq", type=click.IntRange(min=1), help="Up to this record.")
+@click.option("--first-seq", type=SEQ, default=1, help="From this record on.")
+@click.option("--last-seq", type=SEQ, help="Up to this record.")
 def restore(
     directory: str,
     *,

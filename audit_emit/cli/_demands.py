@@ -25,6 +25,7 @@ from audit_emit._facade.verdicts import (
 from audit_emit._facade.witnesses import NONE
 from audit_emit.cli._command import complain
 from audit_emit.cli._keys import pinned_keys
+from audit_emit.cli._logs import SEQ
 from audit_emit.cli._times import EXAMPLES, span, time_option
 from audit_emit.log import KeyRing
 
@@ -67,7 +68,7 @@ def _span(_: click.Context, __: click.Parameter, value: str | None) -> float | N
 
 _OPTIONS = (
     pinned_keys,
-    click.option("--from-seq", type=click.IntRange(min=1), default=1, help="Begin at this record."),
+    click.option("--from-seq", type=SEQ, default=1, help="Begin at this record."),
     click.option(
         "--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC."
     ),

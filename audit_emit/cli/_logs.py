@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import click
 
+from audit_emit._facade.records import MAX_SEQ
 from audit_emit._facade.settings import (
     Address,
     check_address,
@@ -34,6 +35,9 @@ _OF_ARCHIVES = {
     *("build", "check", "serve"),  # of tiles
 }
 """Commands that read what is archived, too."""
+
+SEQ = click.IntRange(1, MAX_SEQ)
+"""The number of a record: a larger one is in no log, and what reads logs takes it for no number."""
 
 _SHOWN = 5
 """Logs that are named as what may have been meant."""

@@ -281,6 +281,14 @@ def test_a_hold_has_a_name_that_a_removal_can_carry_on(log: SignedLog) -> None:
     assert of_type(log, "audit.hold")[-1]["hold"] == "-"
 
 
+def test_a_hold_is_on_records_that_a_log_can_have(log: SignedLog) -> None:
+    """Another number would be read as none, and hold everything."""
+    for option in ("--first-seq", "--last-seq"):
+        command = ["archive", "hold", "case-17", str(log.directory), option, str(2**63)]
+        assert main(command) == Exit.USAGE
+    assert of_type(log, "audit.hold") == []
+
+
 def test_holds_on_an_archive_need_a_key(
     archived: SignedLog, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
