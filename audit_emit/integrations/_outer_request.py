@@ -37,7 +37,10 @@ def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
                 audit = audit or within.get(KEY)
     if audit is None:
         audit = SERVED.get()
-        if audit is None or audit.finished or not _same(audit.origin, origin):
+        # A server may begin the next request of a connection where the answer to this one ended,
+        # and so in its context, while this one still runs: who asks twice is served twice.
+        over = audit is None or audit.finished or audit.exchange.complete
+        if audit is None or over or not _same(audit.origin, origin):
             return None
     # What somebody kept a copy of and serves again when that request is over is another one.
     return audit if isinstance(audit, RequestAudit) and not audit.finished else None

@@ -276,6 +276,37 @@ def test_a_scope_that_is_kept_and_served_again_after_its_request_is_another_requ
     assert [one["fields"]["path"] for one in audit_log.records()] == ["/first", "/again"]
 
 
+def test_a_request_that_a_server_begins_where_the_answer_to_its_like_ended_is_another_one(
+    audit_log: AuditLog,
+) -> None:
+    """As uvicorn does when a client sends requests without waiting for the answers."""
+    next_one: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b"busy"})
+        while next_one:  # and works on, as a background task does
+            await next_one.pop()
+
+    audited = AuditMiddleware(app, emitter=audit_log.emitter)
+    asked = {"type": "http", "method": "GET", "path": "/x", "headers": [(b"host", b"x")]}
+
+    async def serve() -> None:
+        async def quiet(*_: Any) -> Any: ...
+
+        async def send(message: Any) -> None:
+            if "body" in message:
+                next_one.append(asyncio.create_task(audited({**asked}, quiet, quiet)))
+
+        await audited({**asked}, quiet, send)
+
+    asyncio.run(serve())
+
+    records = audit_log.records("http.request")
+    assert [one["fields"]["status"] for one in records] == [503, 503]
+    assert len({one["correlation_id"] for one in records}) == 2
+
+
 def test_an_asgi_application_in_a_flask_one_is_one_record(
     inner: Inner, audit_log: AuditLog
 ) -> None:
