@@ -101,7 +101,12 @@ class PeekingReceive:
                 return
 
     def close(self) -> None:
-        """Cancel a call of ``receive`` that is still waiting; the application has returned."""
+        """Cancel a call of ``receive`` that is still waiting; the application has returned.
+
+        Nobody is told of what comes later: who was told holds this, and as a circle both would live
+        until the next run of the garbage collector, with the scope of the request.
+        """
+        self._on_message = _is_over
         if self._pending is not None:
             self._pending.cancel()
             self._pending = None
@@ -112,6 +117,10 @@ class PeekingReceive:
             self._body_read = True
         self._on_message(message)
         return message
+
+
+def _is_over(_message: Message) -> None:
+    """Hear of a message of a request that is over."""
 
 
 def _retrieve_exception(pending: Task[Message]) -> None:

@@ -43,7 +43,8 @@ def is_free_after(work: Callable[[dict[str, Any]], object]) -> bool:
 
 
 def asgi(app: Any, scope: dict[str, Any]) -> None:
-    async def quiet(*_: Any) -> Any: ...
+    async def quiet(*_: Any) -> Any:
+        return {"type": "http.request"}
 
     scope |= {"type": "http", "method": "GET", "path": "/x", "headers": [], "client": None}
     # Without a loop: a task keeps the exception that ended it, and with it the scope.
@@ -65,6 +66,11 @@ async def hello(_scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
+async def reads(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await hello(scope, receive, send)
+
+
 async def never(_scope: Any, _receive: Any, _send: Any) -> None:
     raise LookupError
 
@@ -82,6 +88,7 @@ def never_wsgi(_environ: Any, _start: Any) -> list[bytes]:
     ("serve", "middleware", "app"),
     [
         (asgi, AsgiMiddleware, hello),
+        (asgi, AsgiMiddleware, reads),
         (asgi, AsgiMiddleware, never),
         (wsgi, WsgiMiddleware, hello_wsgi),
         (wsgi, WsgiMiddleware, never_wsgi),
