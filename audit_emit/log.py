@@ -31,6 +31,7 @@ from audit_emit._format.record import Head
 from audit_emit._query.question import Question, Term
 from audit_emit._query.search import ask_log, lines_of
 from audit_emit._readers.files.growing import GrowingLog
+from audit_emit._readers.files.opening import is_there
 from audit_emit._readers.opening import open_reader
 from audit_emit._settings import settings as _config
 from audit_emit._settings.address import Address, is_address, scheme_of
@@ -83,6 +84,7 @@ def open_log(
     Raises:
         ConfigError: a key cannot be used, or there is no log to look for.
         FileNotFoundError: there is nothing at ``where``.
+        OSError: whether there is anything cannot be told.
         DatabaseError: of each call: the database gives no answer.
         ObjectStoreError: of each call: the object store gives no answer.
     """
@@ -105,7 +107,7 @@ def open_log(
             "where", f"no log is read from {scheme}; name a path, postgresql://… or s3://…"
         )
     path = os.path.abspath(path)
-    if not os.path.lexists(path):
+    if not is_there(path):
         raise FileNotFoundError(2, "there is no log", path)
     return AuditLog(path, ring, archive)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from audit_emit._facade.files import Layout, is_segment_alone, layout_of
+from audit_emit._facade.files import Layout, is_directory, is_segment_alone, layout_of
 from audit_emit._facade.loki import PREFIX, from_environment
 from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
@@ -56,7 +56,7 @@ def whole_logs(logs: Sequence[str]) -> list[Layout]:
         NoLog: a log is not there, and no closed segment of it is, either.
     """
     for log in of_files(logs):
-        if log == "-" or (not os.path.isdir(log) and is_segment_alone(os.path.basename(log))):
+        if log == "-" or (not is_directory(log) and is_segment_alone(os.path.basename(log))):
             raise click.UsageError(f"{visible(log)} is not a whole log; name its directory")
     return [layout_of(log) for log in of_files(named(logs))]
 

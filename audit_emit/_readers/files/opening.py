@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Sequence
 
 from audit_emit._readers.files.logfiles import (
@@ -17,10 +18,47 @@ from audit_emit._readers.files.logfiles import (
 from audit_emit._readers.files.reader import FilesReader
 from audit_emit._stores.jsonl.directory import Layout
 
+_NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""A path with nothing at its end."""
+
 
 def layout_of(path: str) -> Layout:
-    """The log of a directory, or around an active segment."""
-    return Layout.of(os.path.join(path, "audit.jsonl") if os.path.isdir(path) else path)
+    """The log of a directory, or around an active segment.
+
+    Raises:
+        OSError: it cannot be told which of them a path is.
+    """
+    return Layout.of(os.path.join(path, "audit.jsonl") if is_directory(path) else path)
+
+
+def is_directory(path: str) -> bool:
+    """Whether a path is a directory. Of a disk that fails ``os.path.isdir`` says that it is none.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    found = _state(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
+
+
+def is_there(path: str) -> bool:
+    """Whether there is anything at a path, be it a link to nothing.
+
+    Raises:
+        OSError: that cannot be told.
+    """
+    return _state(path, follow=False) is not None
+
+
+def _state(path: str, *, follow: bool = True) -> os.stat_result | None:
+    try:
+        return os.stat(path, follow_symlinks=follow)
+    except ValueError:
+        return None
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return None
+        raise
 
 
 def readers_of(paths: Sequence[str]) -> list[FilesReader]:
@@ -51,13 +89,13 @@ def readers_of(paths: Sequence[str]) -> list[FilesReader]:
 def _is_whole(path: str, *, alone: bool) -> bool:
     if path == "-":
         return False
-    return os.path.isdir(path) or (alone and not is_segment_alone(os.path.basename(path)))
+    return is_directory(path) or (alone and not is_segment_alone(os.path.basename(path)))
 
 
 def _whole(path: str) -> FilesReader:
     layout = layout_of(path)
     log = open_log(layout, path)
-    if not log.files and not os.path.lexists(path):
+    if not log.files and not is_there(path):
         raise FileNotFoundError(errno.ENOENT, "is not there", path)
     return FilesReader(log, layout)
 
