@@ -164,6 +164,7 @@ class _Answer:
     ) -> Callable[[bytes], object]:
         exchange = self._exchange
         self._learn(self.audit)
+        before = exchange.status, self._length
         # Before the first byte is sent, a second call with exc_info replaces the first (PEP 3333).
         if exc_info is not None and exc_info[0] is not None:
             exchange.error = exc_info[0]  # the response that starts is the answer to it
@@ -171,10 +172,15 @@ class _Answer:
         headers = self._looked_at(headers)
         if exchange.method == "HEAD" or exchange.status in BODYLESS:
             self._length = 0
-        if exc_info is None:
-            write = self._start_response(status, headers)
-        else:
-            write = self._start_response(status, headers, exc_info)
+        try:
+            if exc_info is None:
+                write = self._start_response(status, headers)
+            else:
+                write = self._start_response(status, headers, exc_info)
+        except BaseException:
+            # After it the server refuses with that exception: the client has what began before.
+            exchange.status, self._length = before
+            raise
 
         def counted(data: bytes) -> object:
             result = write(data)

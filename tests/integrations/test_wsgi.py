@@ -149,6 +149,20 @@ def test_an_exception_that_the_application_answers_is_named(audit_log: AuditLog)
     assert (fields["status"], fields["outcome"], fields["error"]) == (500, "failure", "LookupError")
 
 
+def test_an_answer_that_comes_too_late_is_not_the_answer(audit_log: AuditLog) -> None:
+    def begins(_environ: Environ, start_response: Start) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"begun"
+        try:
+            raise LookupError("CANARY")
+        except LookupError:
+            start_response("500 Oops", [("Content-Type", "text/plain")], sys.exc_info())
+
+    assert served(wrapped(audit_log, begins), environ_of()).endswith(b"begun")
+    fields = audit_log.only()["fields"]
+    assert (fields["status"], fields["outcome"], fields["error"]) == (200, "failure", "LookupError")
+
+
 def test_the_user_of_the_server_is_the_actor(audit_log: AuditLog) -> None:
     served(wrapped(audit_log, greeting), environ_of(REMOTE_USER="u-17"))
     record = audit_log.only()
