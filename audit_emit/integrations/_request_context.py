@@ -124,13 +124,19 @@ class VerifiedContext(LiveContext):
 
     def let_go(self) -> None:
         """Look the user up a last time, and keep only what is known then: the request is over."""
-        # Where requests are not recorded, nobody may have looked before.
-        self.remember_user()
         filled = self._filled
+        if self._set is not None or filled is None or self._may_know_now(filled[1]):
+            # Where requests are not recorded, nobody may have looked before.
+            self.remember_user()
+            filled = self._filled
         if filled is not None and filled[0] is self._first:
             # Not into what is set: a thread of the request may set an actor at the same time.
             self._first = filled[1]
         self._finders = []
+
+    def _may_know_now(self, known: AuditContext) -> bool:
+        """Whether there is a user now where there was none when the record was written."""
+        return type(known) is AnonymousContext and self._found() is not None
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""
