@@ -52,6 +52,7 @@ _MAX_WORDS = 32
 _MAX_STATEMENT = 4096
 _MAX_PROMPT_WORDS = 4
 _ALONE = Pattern(r"--?(?:no|ask|prompt)-|[^\n]{0,256}\s")
+_STATEMENT = Pattern(r"\s{0,64}(?:if|elif|while|for|def|class|with|case|unless)\s")
 """Options that take no value, or have it already."""
 _OF_CODE = frozenset("(){}=!<>")
 """Signs in a line of a program, which begins a block: ``if password != other:``."""
@@ -284,7 +285,7 @@ def _takes_next(entry: str, following: list[Any], names_secret: Judge) -> bool:
         return named or _takes_login(entry, following)
     if entry[-1:] not in (":", "=") or entry.count(" ") > _MAX_PROMPT_WORDS:
         return False
-    if not _OF_CODE.isdisjoint(entry[:-1]):
+    if not _OF_CODE.isdisjoint(entry[:-1]) or _STATEMENT.match(entry) is not None:
         return False
     return len(entry) > 2 and names_secret(entry[:-1])
 

@@ -226,7 +226,7 @@ HARMLESS_LAST = _words(
     hour day banner stdin prompt strategy strategies decision factor factors protocol frequency
     device detail access request uid spray spraying stuffing phishing theft dumping
     left remaining delivery channel recipient notification encoder hasher hashing validator
-    validators scheme mounted engine backend
+    validators scheme mounted engine backend color colour validity units flow flows
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(

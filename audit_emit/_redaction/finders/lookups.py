@@ -9,10 +9,10 @@ __all__ = ["is_lookup", "is_variable_name"]
 
 _KNOWN = Pattern(
     r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
-    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|[A-Za-z_][A-Za-z_.]{0,64}\(\)\Z"
+    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|(?:z|v|yup|[Jj]oi)\.string\(|[A-Za-z_][A-Za-z_.]{0,64}\(\)\Z"
 )
 _NAMED = Pattern(
-    r"[$A-Za-z_][\w$]{0,32}(?:(?:\.|::|->)[A-Za-z_]\w{0,32}){0,4}"
+    r"[$A-Za-z_][\w$]{0,32}(?:(?:\.|::|->)[A-Za-z_]\w{0,32}(?:\(\))?){0,4}"
     r"(?:\((?:[\"'][\w.\-]{1,32}[\"'],[ \t]?)?|\[)[\"':]([A-Za-z_][A-Za-z_.\-]{1,63})[\"']?[\])]"
     r"[?!]?;?"
 )

@@ -59,11 +59,19 @@ def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         if secret and match.start() >= done:
             start = match.end()
             done = text.find(f"</{match.group(1)}", start, start + _MAX_INNER)
-            if done < 0:
+            if done < 0 and _is_placeholder(text, match):
+                done = start
+            elif done < 0:
                 done = _TEXT.match(text, start).end()  # type: ignore[union-attr]
             label = of is not None and fold(text[start:done]) == fold(of.group(1))
             if done > start and not label and not PLACEHOLDER.fullmatch(text, start, done):
                 yield start, done
+
+
+def _is_placeholder(text: str, match: re.Match[str]) -> bool:
+    """``token=<token>``, ``--token <token>``: the name stands for a value, and is no element."""
+    before = text[max(0, match.start() - 160) : match.start()].rstrip(" \t=:").lower()
+    return before.endswith(match.group(2).lower())
 
 
 _PART = Pattern(

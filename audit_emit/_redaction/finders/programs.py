@@ -26,9 +26,14 @@ def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             if (at < done and QUOTED.match(text, at) is None) or not is_secret(match.group(1)):
                 continue
             start, end = value(text, at, "", "")
-            if end > start:
+            if end > start and not _is_metavariable(match.group(1), text[start:end]):
                 done = max(done, end)
                 yield start, end
+
+
+def _is_metavariable(option: str, word: str) -> bool:
+    """``--password PASSWORD``, ``--password string``: what a help text has there."""
+    return word.strip("[]<>") in (option.upper().replace("-", "_"), "string", "STRING", "TEXT")
 
 
 def users(text: str, _: Callable[[str], bool]) -> Iterator[Span]:

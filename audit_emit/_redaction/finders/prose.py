@@ -85,8 +85,10 @@ _LOGFMT = Pattern(r"([a-z][a-z_]{1,32})=(?=\w)")
 _SMALLEST = 1000
 _STATUS = Pattern(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 """What mail servers call ``dsn``: the status of a delivery (RFC 3463), not a data source."""
-_SEVERAL_NUMBERS = Pattern(r"[0-9]{1,12}(?:[_.\-][0-9]{1,12}){1,4}")
-"""Which session it is, as against its key: ``Session: 30546173_4261722401``."""
+_SEVERAL_NUMBERS = Pattern(
+    r"[0-9]{1,12}(?:[_.\-][0-9]{1,12}){1,4}|[0-9]{1,6}(?:\.[0-9]{1,6})?(?:ns|us|ms|s|m|h|d|[kmg]?b|%)"
+)
+"""Which session it is, as against its key: ``Session: 30546173_4261722401``; how long, how big."""
 _OBJECT = Pattern(
     r"(?:[\w$]{1,64}\.){0,8}[A-Z][\w$]{0,64}(?:@[0-9a-f]{4,8}(?!\w)|\{[0-9a-f]{4,8}[ }])"
 )
@@ -118,7 +120,7 @@ _PARAMETERS = Pattern(r"\([\w, .:\[\]|*]{0,128}\)[ \t]{0,2}->")
 """What the signature of a function is."""
 _SCHEMA = Pattern(
     r"\{\s{0,8}\\{0,7}[\"']?type\\{0,7}[\"']?\s{0,4}[:=]\s{0,4}\\{0,7}[\"']?"
-    r"(?:string|integer|number|boolean|object|array|null)\b"
+    r"(?:[sS]tring|integer|[nN]umber|[bB]oolean|object|array|null)\b"
 )
 """A member of a JSON Schema: what a value is to be like."""
 _OF_METHOD = Pattern(r"auth(?:entication|ori[sz]ation)?\Z", re.IGNORECASE)

@@ -51,6 +51,9 @@ _REFERENCE = Pattern(
     r"(?:\.[a-z]\w{0,63}|\[[\w\"'.]{1,64}\]){2,6}"
     # Variables of a program.
     r"|(?P<attribute>[a-z_]\w{0,63}(?:\.[A-Za-z_]{1,64}){1,8})"
+    r"|[#@]\{[A-Za-z_][\w.]{1,64}\}|<%[=\-]{0,2}[ \t]{0,4}[\w.@]{1,64}[ \t]{0,4}-?%>"
+    # Rules of a form.
+    r"|(?:required|nullable|sometimes|string)(?:\|[a-z_]{2,24}(?::[\w,.]{1,32})?){1,12}"
     # What stands for a value that was left out.
     r"|(?P<example>(?i:your|insert|enter|put|add|replace)[_\-][A-Za-z_\-]{3,64})"
     r"|(?:[A-Za-z][A-Za-z_\-]{1,12}[_\-])?(?:\*{2,256}|[xX]{4,256}|\u2022{2,256}|\u25cf{2,256})"
@@ -92,6 +95,8 @@ def _may_be(value: str) -> bool:
     if value[:1] in _STARTS:
         return True
     if ":" in value or "*" in value or "_" in value or "." in value or "/" in value:
+        return True
+    if "|" in value:
         return True
     return len(value) < 10 and value.lower() in _AS_WORDS
 
