@@ -28,7 +28,7 @@ from support.waiting import PATIENCE, until
 from audit_emit import Emitter, bind
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres.rows import BATCH
-from audit_emit._stores.postgres.sealing import Sealer
+from audit_emit._stores.postgres.sealing import Sealer, events_of
 from audit_emit._verify.verify import verify_paths
 from audit_emit.cli import main
 from audit_emit.errors import AuditError, DatabaseError
@@ -308,7 +308,19 @@ _FORGED = [
     draft().replace('"id":"', rf'"id":"{UUID(int=0)}\n'),
     draft().replace("{", "[", 1),
     draft() + "\n",
+    # By its place it would be about the log itself, by its name of the application.
+    draft("audit.gap") + ',"event_type":"order.placed"',
+    draft("audit.gap").replace('"fields":{}', '"fields":{},"event_type":"order.placed"'),
+    draft().replace('"v":1', '"v":2'),
+    draft().replace('"workspace_id":"acme"', '"workspace_id":7'),
+    draft().replace('"v":1,', "").replace('"fields"', '"v":1,"fields"'),
 ]
+
+
+@pytest.mark.parametrize("trace", ["", ',"trace_id":"1"', ',"span_id":"2"'])
+def test_a_row_with_a_part_of_a_trace_is_an_event(trace: str) -> None:
+    text = draft(note='"},"v":1,"id":"\\', more={"v": 1, "id": "x", "service": "y"}) + trace
+    assert [row.prefix for row in events_of([text], "shop")] == [text]
 
 
 @pytest.mark.parametrize("text", _FORGED)
