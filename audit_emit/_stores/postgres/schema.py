@@ -17,6 +17,10 @@ LOCK = 0x6175_6469_745F_656D
 """The key of the advisory lock under which migrations run ("audit_em"); it ends with them."""
 
 _FILE = re.compile(r"([0-9]{4})_([a-z_]+)[.]sql")
+_NAMES = "SET LOCAL search_path = pg_catalog, pg_temp;\n"
+"""For the rest of the transaction: a path of the database or the role that begins elsewhere would
+have a function of somebody else called here, maybe by a superuser, and kept in a constraint."""
+
 _AS_OWNER = """\
 DO $$
 DECLARE
@@ -93,7 +97,7 @@ def as_sql(after: int = 0, until: int | None = None) -> str:
     wanted = [m for m in migrations() if after < m.number <= (until or m.number)]
     parts = [f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK});\n"]
     parts += [f"-- Migration {m.number}: {m.name}\n{m.script()}RESET ROLE;\n" for m in wanted]
-    return "BEGIN;\n" + "\n".join(parts) + "COMMIT;\n"
+    return f"BEGIN;\n{_NAMES}" + "\n".join(parts) + "COMMIT;\n"
 
 
 def state(connection: Any) -> State:
@@ -162,6 +166,7 @@ def migrate(address: Address, *, until: int | None = None) -> list[Migration]:
     with connect(address, name="audit_emit db") as connection:
         try:
             with connection.transaction():
+                connection.execute(_NAMES)
                 connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
                 found = state(connection)
                 _refuse_others(found)

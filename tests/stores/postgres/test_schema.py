@@ -133,6 +133,26 @@ def test_the_script_does_what_the_command_does(database: Database) -> None:
     assert schema.migrate(Address(database.url)) == []
 
 
+@pytest.mark.parametrize("way", ["command", "script"])
+def test_a_path_of_the_database_lends_the_schema_no_function_of_somebody_else(
+    database: Database, way: str
+) -> None:
+    database.run(
+        "CREATE SCHEMA other; "
+        "CREATE FUNCTION other.now() RETURNS timestamptz "
+        "LANGUAGE sql AS 'SELECT pg_catalog.now()'; "
+        "DO $$ BEGIN EXECUTE format("
+        "'ALTER DATABASE %I SET search_path = other, pg_catalog', current_database()); END $$"
+    )
+    if way == "command":
+        schema.migrate(Address(database.url))
+    else:
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(schema.as_sql().encode())
+    database.run("DROP FUNCTION other.now()")  # refused while a default of a column calls it
+    assert _state(database).is_current
+
+
 def test_everything_belongs_to_a_role_that_nobody_logs_in_as(audited: Database) -> None:
     owners = audited.run(
         "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'audit_emit' UNION "
