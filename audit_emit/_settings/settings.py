@@ -160,7 +160,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def fingerprint(self) -> str:
         """SHA-256 over ``public()``: a change of configuration shows in ``audit.started``."""
-        return hashlib.sha256(msgspec.json.encode(self.public(), order="sorted")).hexdigest()
+        public = self.public()
+        try:
+            whole = msgspec.json.encode(public, order="sorted")
+        except UnicodeEncodeError as error:  # a path of bytes that are no UTF-8
+            let_through(error)
+            whole = repr(sorted(public.items())).encode()
+        return hashlib.sha256(whole).hexdigest()
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         """What rich shows, in tracebacks too: without this, the fields as they are."""

@@ -358,3 +358,14 @@ def test_an_audit_hook_that_forbids_a_call_costs_no_field_and_no_lock(
     assert found["flushed"]
     log = Log(tmp_path).check()
     assert sorted(log.numbers) == list(range(6))
+
+
+def test_a_directory_whose_name_is_no_utf_8_has_a_log(tmp_path: Path) -> None:
+    directory = tmp_path / os.fsdecode(b"caf\xe9")
+    try:
+        directory.mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    emitter = make(directory)
+    assert emitter.emit(None, "disk.event", {"n": 1}) is not None
+    assert emitter.close()
