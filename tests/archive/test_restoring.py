@@ -48,6 +48,7 @@ def bounded(most: int, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", ["restore", "parquet"])
+@pytest.mark.untraced
 def test_a_full_disk_is_told_leaves_nothing_half_and_the_next_run_goes_on(
     log: SignedLog, tmp_path: Path, command: str
 ) -> None:

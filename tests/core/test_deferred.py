@@ -142,6 +142,7 @@ def test_where_there_is_no_memory_it_is_declared_later(
     assert records(log)[-1]["fields"]["_lossy"] == "MemoryError"
 
 
+@pytest.mark.untraced
 def test_near_the_recursion_limit(emitter: Emitter, log: Path) -> None:
     emit_late(emitter, THEN, WHO, "a.b")
     begun: list[int] = []

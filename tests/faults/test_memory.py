@@ -64,6 +64,7 @@ def play(path: Path, way: str, row: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("row", [1, 2, 3])
 @pytest.mark.parametrize("way", ["as installed", "interpreted"])
+@pytest.mark.untraced
 def test_every_event_is_recorded_or_said_to_have_been_lost(
     way: str, row: int, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ def test_keys_that_nobody_has_are_each_told_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
 @pytest.mark.parametrize("kind", ["in order", "shuffled", "of one size"])
+@pytest.mark.untraced
 def test_any_number_of_checkpoints_takes_the_same_memory(tmp_path: Path, kind: str) -> None:
     signed = Signed()
     signed.chain.add(2)

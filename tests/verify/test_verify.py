@@ -311,6 +311,7 @@ class TestBounds:
         assert seconds[1] < 8 * seconds[0], seconds
 
     @pytest.mark.parametrize("line", [b"\n", b"x\n", b"{\n", b"foreign line\n"])
+    @pytest.mark.untraced
     def test_many_short_lines(self, tmp_path: Path, line: bytes) -> None:
         (tmp_path / "audit.jsonl").write_bytes(line * (4 * MEGABYTE // len(line)))
         memory, busy = peak(tmp_path, "--jobs", "1", str(tmp_path))
