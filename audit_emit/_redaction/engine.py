@@ -158,10 +158,12 @@ class Engine:
             for one in _some(rule.id, rule.spans(text), len(text))
         ]
         said = steps[-1].text
-        for one in (
-            *self._find(said, is_secret),
-            *self._in_structures(structures.Judged(said, is_member), is_secret),
-        ):
+        inner = list(self._find(said, is_secret))
+        until = _last_looked_at(inner, len(said))
+        if until < len(said):
+            inner.append(Found(until, len(said), inner[0].rule))
+        judged = structures.Judged(said, is_member)
+        for one in (*inner, *self._in_structures(judged, is_secret, until=until)):
             start, end = _placed(steps, one[:2])
             further = _ESCAPED_TAIL.match(text, end)
             found.append(Found(start, end if further is None else further.end(), one.rule))
@@ -185,15 +187,17 @@ class Engine:
         depth: int = 0,
         *,
         until: int | None = None,
+        left: list[int] | None = None,
     ) -> Iterator[Found]:
         """What is secret in the dicts and lists of a text, and in each of their strings.
 
-        Those that begin behind ``until`` are not looked at: they are held back anyway.
+        Those that begin behind ``until`` are not looked at: they are held back anyway. ``left``
+        says how many may be looked at, those within others among them.
         """
         text = judged.text
         for first, last in judged.held:
             yield Found(first, last, "structure")
-        count = 0
+        left = [_MAX_STRINGS] if left is None else left
         for start, end in structures.strings(judged.containers, len(text)):
             if until is not None and start >= until:
                 return
@@ -201,15 +205,15 @@ class Engine:
             said = steps[-1].text
             if not self._suspicious(said):
                 continue
-            count += 1
-            if count > _MAX_STRINGS:
+            left[0] -= 1
+            if left[0] < 0:
                 yield Found(start, len(text), "structure")
                 return
             inner = list(self._find(said, is_secret))
             if depth < _MAX_NESTED:
                 within = structures.Judged(said, judged.is_secret)
                 inner = [one for one in inner if not _is_settled(one, within)]
-                inner += self._in_structures(within, is_secret, depth + 1)
+                inner += self._in_structures(within, is_secret, depth + 1, left=left)
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)

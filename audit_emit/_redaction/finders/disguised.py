@@ -25,12 +25,21 @@ _APART = Pattern(
 )
 
 
+_BEFORE = 128
+"""Characters before a name that may belong to it: other words of it."""
+
+
 def values(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """What has such a name."""
     said = _APART.sub(_joined, _SPELLED.sub(lambda match: undisguised(match.group()), text))
-    if said != text:
-        yield from assignments(said, is_secret)
-        yield from sentences(said, is_secret)
+    if said == text:
+        return
+    # What is before the first of them was looked at as it stands.
+    first = max(0, next(at for at in range(len(text)) if said[at] != text[at]) - _BEFORE)
+    said = said[first:]
+    for find in (assignments, sentences):
+        for start, end in find(said, is_secret):
+            yield start + first, end + first
 
 
 def _joined(match: re.Match[str]) -> str:

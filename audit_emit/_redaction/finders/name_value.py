@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 
 from audit_emit._redaction.finders.extent import BARE, QUOTED, Extents, Span, value
 from audit_emit._redaction.names import fold
@@ -28,7 +29,7 @@ class NameAndValue:
         self._extents = extents
         self._is_secret = is_secret
         self._named = self._typed = False
-        self._values: list[tuple[re.Match[str], str]] = []
+        self._values: deque[tuple[re.Match[str], str]] = deque(maxlen=_MAX_BESIDE)
         self._last = 0
 
     def spans(self, match: re.Match[str], lower: str) -> Iterator[Span]:
@@ -36,13 +37,14 @@ class NameAndValue:
         looking = self._named or self._typed or self._values
         if looking and self._is_elsewhere(match.start()):
             self._named = self._typed = False
-            self._values = []
+            self._values.clear()
         self._last = match.end()
-        found = []
+        found: Iterable[tuple[re.Match[str], str]] = ()
         if lower in NAME_NAMES:
             self._named = names_secret(self._text, match.end(), self._is_secret)
             if self._named:
-                found, self._values = self._values, []
+                found = [*self._values]
+                self._values.clear()
         elif lower in TYPE_NAMES:
             self._typed = names_secret(self._text, match.end(), self._is_secret)
             if self._typed:
@@ -50,7 +52,7 @@ class NameAndValue:
         elif self._named or (self._typed and lower in TYPED_NAMES):
             found = [(match, lower)]
         else:
-            self._values = [*self._values[1 - _MAX_BESIDE :], (match, lower)]
+            self._values.append((match, lower))
         for one in found:
             start, end = self._extents.of(*one)
             if start < end:
@@ -62,7 +64,10 @@ class NameAndValue:
 
     def _is_elsewhere(self, start: int) -> bool:
         """Whether another object begins between the last value and the place."""
-        return _ELSEWHERE.search(self._text, _near_end(self._text, self._last), start) is not None
+        text = self._text
+        if _ELSEWHERE.search(text, self._last, start) is None:
+            return False
+        return _ELSEWHERE.search(text, _near_end(text, self._last), start) is not None
 
 
 def names_secret(text: str, start: int, is_secret: Callable[[str], bool]) -> bool:
