@@ -92,7 +92,7 @@ class Emitter:
             counters=self.counters,
             stderr_log=self._stderr_log,
             observer=self.observer,
-            place=self.store.health().place if self.store is not None else "",
+            place=_place_of(self.store, self.settings),
             worker=Worker(self) if at_once else Appender(self),
             drained=weak_callback(self._sign),
         )
@@ -292,6 +292,17 @@ class Emitter:
 
 def _own(builder: RecordBuilder, clock: Clock, event_type: str, fields: dict[str, Any]) -> Draft:
     return clock.draft(*builder.own(event_type, fields), own=True)
+
+
+def _place_of(store: ChainStore | None, settings: _config.Settings) -> str:
+    """A store as people are told of it; of a place that nobody has named, how to name another."""
+    if store is None:
+        return ""
+    place = store.health().place
+    system = _config.passed_over(settings)
+    if not system:
+        return place
+    return f"{place} (there, as {system} cannot be written; {_config.PREFIX}JSONL names a place)"
 
 
 def _schedule_of(emitter: Emitter) -> Schedule | None:

@@ -6,7 +6,7 @@ from audit_emit._runtime.compiled import STALE, SWITCH, state
 from audit_emit._settings.address import Address, is_address, scheme_of
 from audit_emit._settings.archive import check_address, is_archive
 from audit_emit._settings.checks import SETTINGS, STDERR
-from audit_emit._settings.settings import PREFIX, settings, system_directory
+from audit_emit._settings.settings import PREFIX, passed_over, settings, system_directory
 
 __all__ = [
     "PREFIX",
@@ -18,6 +18,7 @@ __all__ = [
     "check_address",
     "is_address",
     "is_archive",
+    "passed_over",
     "scheme_of",
     "settings",
     "state",

@@ -355,6 +355,16 @@ def default_path(service: str, environ: Mapping[str, str]) -> str:
     return f"{os.path.abspath(state)}/audit_emit/{service}/audit.jsonl"
 
 
+def passed_over(found: Settings) -> str:
+    """The system directory, where the log lies elsewhere as that cannot be written; else nothing.
+
+    Nobody has named the place then, so whoever is told of it must be told why it is that one.
+    """
+    system = system_directory(found.service)
+    is_default = found.jsonl is not None and found.sources.get("jsonl") == "default"
+    return system if is_default and os.path.dirname(str(found.jsonl)) != system else ""
+
+
 def _can_hold_files(directory: str) -> bool:
     """Whether files can be made in ``directory``, or it can be made itself."""
     while not os.path.lexists(directory):

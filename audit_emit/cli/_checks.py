@@ -28,8 +28,8 @@ from audit_emit._facade.settings import (
     STDERR,
     SWITCH,
     Address,
+    passed_over,
     settings,
-    system_directory,
 )
 from audit_emit._facade.settings import state as compiled_state
 from audit_emit.cli import _machine as machine
@@ -204,7 +204,9 @@ def _file(report: Report, current: Settings, path: Path) -> None:
         "mode": machine.mode_of(path) or "no file yet",
     }
     if not probe.writable:
-        report.problems.append(f"{directory} cannot be written by this user (uid {_uid()})")
+        report.problems.append(
+            f"{directory} cannot be written by this user (uid {_uid()}); {_instead(current, path)}"
+        )
     elif probe.lock != "works":
         report.problems.append(
             f"no file lock in {directory} ({probe.lock}): let only one process write this log"
@@ -218,13 +220,18 @@ def _file(report: Report, current: Settings, path: Path) -> None:
     _end_of(report, path)
 
 
+def _instead(current: Settings, path: Path) -> str:
+    wanted = passed_over(current) or path.parent
+    return f"make {wanted} a directory of that user (in a container a volume), or set {PREFIX}JSONL"
+
+
 def _because(current: Settings, path: Path) -> str:
     source = current.sources["jsonl"]
     if source != "default":
         return "an argument says so" if source == "argument" else "AUDIT_EMIT_JSONL says so"
-    system = system_directory(current.service)
-    if str(path.parent) == system:
-        return f"the default: {system} can be written"
+    system = passed_over(current)
+    if not system:
+        return f"the default: {path.parent} can be written"
     return f"the default: {system} cannot be written, so the user's state directory is used"
 
 

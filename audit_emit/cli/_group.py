@@ -16,6 +16,7 @@ from audit_emit import __version__
 from audit_emit._facade.text import visible, without_passwords
 from audit_emit.cli import _streams, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
+from audit_emit.cli._rights import whose
 from audit_emit.errors import (
     ConfigError,
     DatabaseError,
@@ -215,7 +216,10 @@ def failed(error: Exception) -> int:
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}", Exit.NOTHING)
+        said = f"{where}{error.strerror or error}"
+        if isinstance(error, PermissionError) and isinstance(error.filename, str):
+            said += f": {whose(error.filename)}"
+        return _say(said, Exit.NOTHING)
     return _say(str(error), Exit.USAGE)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import click
 
+from audit_emit import Settings
 from audit_emit._facade.records import MAX_SEQ
 from audit_emit._facade.settings import (
     Address,
@@ -23,6 +24,7 @@ from audit_emit._facade.settings import (
 )
 from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._rights import whose
 from audit_emit.errors import ConfigError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -154,7 +156,7 @@ def configured() -> str:
     """
     found = settings({})
     if found.jsonl is not None:
-        return found.jsonl
+        return _where_it_is(found)
     if found.store is None:
         raise click.UsageError(
             "this environment keeps no file (AUDIT_EMIT_JSONL) and no store; name a LOG"
@@ -162,6 +164,29 @@ def configured() -> str:
     file = os.path.abspath(os.environ.get("AUDIT_EMIT_STORE_FILE", ""))
     address = os.environ.get("AUDIT_EMIT_STORE", "").strip() or f"postgresql+file://{file}"
     return address if "#" in address else f"{address}#service={quote(found.service)}"
+
+
+def _where_it_is(found: Settings) -> str:
+    """The file of a service that keeps it where it does by default, as seen by whoever asks.
+
+    Who may only read the system directory, such as an auditor in its group, is not who writes
+    there: for a process of such an account the default would be in its own home directory.
+    """
+    log = str(found.jsonl)
+    system = system_directory(found.service)
+    is_default = found.sources["jsonl"] == "default" and not is_there(log)
+    if is_default and (os.path.isdir(system) or _is_closed(system)):
+        return f"{system}/audit.jsonl"
+    return log
+
+
+def _is_closed(path: str) -> bool:
+    """Whether this user may not even know what is at a path."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False
 
 
 def name_of(log: str) -> str:
@@ -179,15 +204,18 @@ def not_there(log: str) -> NoLog:
     if is_address(log):
         return NoLog(f"there is no such chain in {visible(name_of(log))}")
     path = Path(log)
+    if _is_closed(log):
+        return NoLog(f"{visible(log)}: Permission denied: {whose(log)}")
     told = f"there is no log {'in ' if path.is_dir() else ''}{visible(log)}"
-    if log == settings({}).jsonl:
+    found = settings({})
+    if found.jsonl is not None and log == _where_it_is(found):
         told += ", where this environment would keep it (see: audit-emit doctor)"
     elsewhere = [Path(system_directory(log))] if path.name == log else []
     for place in (path, path.parent, *elsewhere):
-        found = list(_below(place))
-        if found:
-            names = ", ".join(visible(str(one.absolute())) for one in found[:_SHOWN])
-            return NoLog(f"{told}; there is: {names}" + (", …" if len(found) > _SHOWN else ""))
+        seen = list(_below(place))
+        if seen:
+            names = ", ".join(visible(str(one.absolute())) for one in seen[:_SHOWN])
+            return NoLog(f"{told}; there is: {names}" + (", …" if len(seen) > _SHOWN else ""))
     return NoLog(f"{told}; a LOG is a directory with audit.jsonl in it, or that file")
 
 

@@ -59,28 +59,33 @@ def _witnessed(report: Report) -> str:
 
 
 _CHANGED = {
-    Kind.EVENT_HASH_MISMATCH: "changed",
-    Kind.EVENT_PREV_HASH_MISMATCH: "broken links",
-    Kind.SEQUENCE_DUPLICATE: "out of place",
-    Kind.CHAIN_ID_MISMATCH: "of another chain",
-    Kind.MALFORMED_LINE: "no records",
-    Kind.CHECKPOINT_SIGNATURE_MISMATCH: "forged signatures",
-    Kind.CHECKPOINT_ROOT_MISMATCH: "checkpoints that disagree",
-    Kind.ORIGIN_MISMATCH: "of another log",
+    Kind.EVENT_HASH_MISMATCH: ("changed", "changed"),
+    Kind.EVENT_PREV_HASH_MISMATCH: ("broken link", "broken links"),
+    Kind.SEQUENCE_DUPLICATE: ("out of place", "out of place"),
+    Kind.CHAIN_ID_MISMATCH: ("of another chain", "of another chain"),
+    Kind.MALFORMED_LINE: ("line that is no record", "lines that are no records"),
+    Kind.CHECKPOINT_SIGNATURE_MISMATCH: ("forged signature", "forged signatures"),
+    Kind.CHECKPOINT_ROOT_MISMATCH: ("checkpoint that disagrees", "checkpoints that disagree"),
+    Kind.ORIGIN_MISMATCH: ("of another log", "of another log"),
 }
 _MISSING = {
-    Kind.SEQUENCE_GAP: "holes",
-    Kind.MISSING_SEGMENT: "missing files",
-    Kind.TRUNCATED: "ends too early",
-    Kind.TORN_TAIL: "torn ends",
-    Kind.DECLARED_GAP: "losses declared by the log",
+    Kind.SEQUENCE_GAP: ("hole", "holes"),
+    Kind.MISSING_SEGMENT: ("missing file", "missing files"),
+    Kind.TRUNCATED: ("end that comes too early", "ends that come too early"),
+    Kind.TORN_TAIL: ("torn end", "torn ends"),
+    Kind.DECLARED_GAP: ("loss declared by the log", "losses declared by the log"),
 }
+"""What one finding of a kind is called, and what several are."""
 
 
-def _counted(report: Report, words: Mapping[Kind, str]) -> str:
+def _counted(report: Report, words: Mapping[Kind, tuple[str, str]]) -> str:
     """How many findings there are of each of these kinds; nothing when there are none."""
     counts = report.counts
-    return ", ".join(f"{counts[kind]} {text}" for kind, text in words.items() if kind in counts)
+    return ", ".join(
+        f"{counts[kind]} {one if counts[kind] == 1 else several}"
+        for kind, (one, several) in words.items()
+        if kind in counts
+    )
 
 
 def _integrity(report: Report) -> str:
@@ -184,7 +189,9 @@ def describe(finding: Finding) -> str:
         parts.append(f"seq {finding.seq}")
     if finding.expected is not None:
         parts.append(f"expected {finding.expected}")
-    if finding.actual is not None:
+    if finding.kind is Kind.DECLARED_GAP:
+        parts.append(f"events lost: {finding.actual}")
+    elif finding.actual is not None:
         parts.append(f"found {finding.actual}")
     if finding.note:
         parts.append(finding.note)

@@ -72,7 +72,10 @@ class Options:
         """
         unknown = sorted(raw.keys() - _CHECKS.keys())
         if unknown:
-            raise ConfigError(unknown[0], "is not an option of the request middleware")
+            known = ", ".join(_CHECKS)
+            raise ConfigError(
+                unknown[0], f"is not an option of the request middleware; these are: {known}"
+            )
         return cls(**{name: _CHECKS[name](name, value) for name, value in raw.items()})
 
     def skips(self, path: str) -> bool:

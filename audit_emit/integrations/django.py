@@ -28,7 +28,6 @@ from typing import Any
 try:
     from asgiref.sync import iscoroutinefunction, markcoroutinefunction
     from django.apps import apps
-    from django.conf import settings
     from django.contrib.auth import get_user_model, signals
     from django.core import checks
     from django.core.signals import got_request_exception
@@ -44,18 +43,14 @@ from audit_emit.context import current_context, update_request
 from audit_emit.errors import ConfigError
 from audit_emit.integrations import _django_queries, _django_tracking
 from audit_emit.integrations._common import Emits
+from audit_emit.integrations._django_checks import check_middleware, options
 from audit_emit.integrations._django_tracking import Before, Tracked
 from audit_emit.integrations._http import Exchange
-from audit_emit.integrations._options import Options
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._request import KEY, RECEIPT, SERVED, RequestAudit, set_actor
 from audit_emit.integrations.wsgi import header_keys, headers_in
 
 __all__ = ["AuditMiddleware", "check_middleware", "connect", "set_actor", "track"]
-
-SETTING = "AUDIT_EMIT"
-PATH = "audit_emit.integrations.django.AuditMiddleware"
-"""How ``MIDDLEWARE`` names it."""
 
 
 class AuditMiddleware:
@@ -71,10 +66,8 @@ class AuditMiddleware:
     async_capable: bool = True
 
     def __init__(self, get_response: Any) -> None:
-        given = dict(getattr(settings, SETTING, None) or {})
         self.get_response = get_response
-        self._emitter: Emits | None = given.pop("emitter", None)
-        self._options = Options.make(given)
+        self._options, self._emitter = options()
         self._keys = header_keys(self._options)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -324,24 +317,6 @@ def _login_failed(credentials: Any = None, **_: Any) -> None:
 def _backend(user: Any) -> dict[str, Any]:
     backend = getattr(user, "backend", None)
     return {} if backend is None else {"backend": str(backend)}
-
-
-def check_middleware(**_: Any) -> list[Any]:
-    """Find a middleware that is missing, listed twice, or in the wrong place."""
-    listed: Sequence[str] = settings.MIDDLEWARE
-    count = sum(1 for one in listed if one == PATH)
-    if count == 0:
-        hint = f"Put {PATH!r} at the top of MIDDLEWARE."
-        return [checks.Warning("no request is recorded", hint=hint, id="audit_emit.W001")]
-    if count > 1:
-        hint = "Keep the first one."
-        return [checks.Error("AuditMiddleware is listed twice", hint=hint, id="audit_emit.E001")]
-    before = [one for one in listed[: listed.index(PATH)] if one != PATH]
-    if before:
-        text = f"{before[0]} stands before AuditMiddleware: what it answers itself is not recorded"
-        hint = f"Move {PATH!r} to the top of MIDDLEWARE; it needs none of the others."
-        return [checks.Warning(text, hint=hint, id="audit_emit.W002")]
-    return []
 
 
 def track(

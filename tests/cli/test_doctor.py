@@ -94,6 +94,17 @@ def test_the_default_path_is_explained(tmp_path: Path) -> None:
     assert report.file["path"] == f"{tmp_path}/system/api/audit.jsonl"
 
 
+def test_a_default_that_cannot_be_used_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "system").write_text("in the way")
+    refused = machine.Probe(writable=False, lock="unknown", sync_ms=None)
+    monkeypatch.setattr(machine, "probe", lambda _: refused)
+    report = examine({"service": "api"}, {"XDG_STATE_HOME": str(tmp_path / "xdg")})
+    assert mentions(report.problems, f"make {tmp_path}/system/api a directory of that user")
+    assert mentions(report.problems, "or set AUDIT_EMIT_JSONL")
+
+
 def test_a_nameless_service_is_a_warning(tmp_path: Path) -> None:
     report = examine({}, {"AUDIT_EMIT_JSONL": str(tmp_path / "audit.jsonl")})
     assert mentions(report.warnings, "AUDIT_EMIT_SERVICE")

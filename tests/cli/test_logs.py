@@ -74,6 +74,17 @@ def test_where_the_environment_would_keep_it_is_said(
     )
 
 
+def test_who_may_only_read_the_system_directory_is_shown_the_log_there(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(settings, "_SYSTEM_DIRECTORY", str(logs))
+    monkeypatch.setattr(settings, "_can_hold_files", lambda _: False)
+    monkeypatch.delenv("AUDIT_EMIT_JSONL", raising=False)
+    monkeypatch.setenv("AUDIT_EMIT_SERVICE", "shop")
+    assert main(["verify"]) == Exit.OK
+    assert f"ok  {logs}/shop/audit.jsonl" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", [*READING, "checkpoint", "vkey", "repair", "shipped"])
 def test_an_environment_without_a_file_is_told_to_name_one(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ import pytest
 from support.program import PROGRAM
 from support.verifier_comparison import ORIGIN, SECRET, MadeLog
 
+from audit_emit import Emitter
 from audit_emit._signing.trusted_keys import Ed25519Key
 from audit_emit.cli import main
 from audit_emit.cli._exit import Exit
@@ -77,6 +78,19 @@ def test_tampered(log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]) ->
     assert "broken: 1 changed" in out
     assert ":10, offset " in out
     assert "seq 10, expected " in out
+
+
+def test_one_loss_that_is_declared_is_told_as_one_and_with_its_events(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    emitter = Emitter(jsonl=tmp_path / "audit.jsonl", stdout=False)
+    gap = {"lost": 319, "first_ts": None, "last_ts": None, "reason": "ENOSPC", "sink": "jsonl"}
+    emitter.record_own("audit.gap", gap)
+    emitter.close()
+    assert main(["verify", str(tmp_path)]) == Exit.INCOMPLETE
+    out = capsys.readouterr().out
+    assert "not all is there: 1 loss declared by the log\n" in out
+    assert "events lost: 319, ENOSPC" in out
 
 
 def test_json(log: MadeLog, key: str, capsys: pytest.CaptureFixture[str]) -> None:

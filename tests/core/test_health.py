@@ -91,6 +91,19 @@ def test_where_nothing_is_recorded_the_status_is_off(settings: dict[str, Any], w
     assert found["notes"][0] == f"{why}: nothing is recorded"
 
 
+def test_of_a_path_that_nobody_named_it_is_told_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("system", "xdg"):
+        (tmp_path / name).write_text("in the way")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("AUDIT_EMIT_JSONL", raising=False)
+    with Piped(2) as stderr:
+        Emitter(service="api", stdout=False).close()
+        told = stderr.read().decode()
+    assert f"(there, as {tmp_path}/system/api cannot be written; AUDIT_EMIT_JSONL names" in told
+
+
 def test_a_path_that_cannot_be_written_is_told_when_the_emitter_is_made(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("in the way")
     with Piped(2) as stderr:

@@ -275,6 +275,14 @@ def test_the_check_finds_a_middleware_in_the_wrong_place(listed: list[str], ids:
         assert [one.id for one in check_middleware()] == ids
 
 
+def test_the_check_finds_an_option_that_is_none() -> None:
+    with override_settings(MIDDLEWARE=[FIRST], AUDIT_EMIT={"skip_path": ["/x"]}):
+        (found,) = check_middleware()
+    assert found.id == "audit_emit.E002"
+    assert "skip_path: is not an option of the request middleware; these are: " in found.msg
+    assert "skip_paths" in found.msg
+
+
 def test_an_option_that_is_none_is_refused_when_the_server_starts(records: Any) -> None:
     with override_settings(AUDIT_EMIT={"skip_path": ["/x"]}), pytest.raises(ConfigError):
         Client().get("/who/")
