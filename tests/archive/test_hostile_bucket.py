@@ -288,6 +288,19 @@ def test_what_nobody_vouches_for_is_counted_once_and_together(log: SignedLog, st
     vouching.check(made[2], made[2].object)
 
 
+def test_nothing_that_nobody_vouches_for_is_fetched_ahead_or_counted_for_that(
+    log: SignedLog, store: Store
+) -> None:
+    """The bound is for what is read in its order, however many processes there are."""
+    one = log.archive(store).made[0]
+    vouching = Vouching([one], KeyRing([THIEF]), one.object.size)
+    with pytest.raises(ArchiveError, match="known so far"):
+        vouching.check_ahead(one)
+    vouching.check(one, one.object)
+    vouching.trust(RING)
+    vouching.check_ahead(one)
+
+
 def test_another_version_of_what_was_counted_is_counted_for_itself(
     log: SignedLog, store: Store
 ) -> None:

@@ -60,7 +60,7 @@ def object_file(
         size=part.packed_size,
         packed="gzip" if part.pack == "gz" else "zstd",
         fetch=partial(fetched, settings, of, part, vouching),
-        ahead=partial(_fetcher, settings, of, part, vouching),
+        ahead=partial(_ahead, settings, of, part, vouching),
     )
 
 
@@ -72,18 +72,19 @@ def fetched(settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vou
             nobody who is trusted says that it is of the log.
         ObjectStoreError: the store gives no answer.
     """
-    return _fetcher(settings, of, part, vouching)()
+    vouching.check(of, part)
+    return _brought(settings, of.key_of(part), part)
 
 
-def _fetcher(
+def _ahead(
     settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vouching
 ) -> Callable[[], int]:
-    """What brings an object that may be fetched; it knows no more than that one object.
+    """What brings an object in another process; it knows no more than that one object.
 
     Raises:
         ArchiveError: ``unvouched``.
     """
-    vouching.check(of, part)
+    vouching.check_ahead(of)
     return partial(_brought, settings, of.key_of(part), part)
 
 

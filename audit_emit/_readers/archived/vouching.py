@@ -91,6 +91,18 @@ class Vouching:
         if why:
             raise ArchiveError(REASON, why)
 
+    def check_ahead(self, of: Manifest) -> None:
+        """Refuse what may not be fetched before it is its turn: nothing is, up to a bound.
+
+        Else what is fetched ahead would use the bound up, and a key that vouches for it may be in
+        what is read until then: how many processes there are must not change what is found.
+
+        Raises:
+            ArchiveError: no key that is known so far vouches for it.
+        """
+        if self._ring.keys and not self._vouches(of):
+            raise ArchiveError(REASON, f"{of.key}: no key that is known so far vouches for it")
+
     def _vouches(self, of: Manifest) -> bool:
         known = len(self._ring.every().keys)
         if known != self._keys:

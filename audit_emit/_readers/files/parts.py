@@ -85,17 +85,20 @@ class Pool:
         watch: Watch | None,
     ) -> None:
         import multiprocessing  # noqa: PLC0415 - a short log needs neither
-        from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+        from concurrent.futures import BrokenExecutor, ProcessPoolExecutor  # noqa: PLC0415
 
         method = "fork" if sys.platform == "linux" else None
+        jobs = min(jobs, sum(1 for number, file in enumerate(files) for _ in _tasks(number, file)))
         self._executor = ProcessPoolExecutor(
-            jobs,
+            max(jobs, 1),  # all of them begin with the first task
             mp_context=multiprocessing.get_context(method),
             initializer=_prepare,
             initargs=(named, tree, strict, watch),
         )
         self._files = files
         self._tasks = chain.from_iterable(_tasks(number, file) for number, file in enumerate(files))
+        self._next: Task | None = None
+        self._broken = BrokenExecutor
         self._ahead = 2 * jobs + 1
         self._waiting: deque[tuple[Task, Future[Proved]]] = deque()
 
@@ -113,20 +116,26 @@ class Pool:
             if not self._waiting or self._waiting[0][0].number != number:
                 return
             _, future = self._waiting.popleft()
-            yield future.result()
+            try:
+                found = future.result()
+            except self._broken:
+                return  # one was killed, perhaps for its memory: who asks reads the rest
+            yield found
 
     def _fill(self, number: int) -> None:
         while self._waiting and self._waiting[0][0].number < number:
             self._waiting.popleft()[1].cancel()
         while len(self._waiting) < self._ahead:
-            task = next((each for each in self._tasks if each.number >= number), None)
-            if task is None:
-                return
+            while self._next is None or self._next.number < number:
+                self._next = next(self._tasks, None)
+                if self._next is None:
+                    return
             try:
-                sent = _sent(task)
-            except ArchiveError:
-                continue  # who reads it in its order asks again, and tells what is wrong
-            self._waiting.append((task, self._executor.submit(_prove_part, sent)))
+                made = self._executor.submit(_prove_part, _sent(self._next))
+            except (ArchiveError, self._broken):
+                return  # a key may be known later; else who reads it in its order tells why
+            self._waiting.append((self._next, made))
+            self._next = None
 
 
 def is_worth_it(files: Sequence[LogFile]) -> bool:

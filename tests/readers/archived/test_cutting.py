@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import multiprocessing
 import os
+import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Never
@@ -90,3 +93,52 @@ def test_nothing_is_brought_ahead_that_may_not_be_brought(tmp_path: Path) -> Non
         *_, last = reader.proved(Prover(), 2)
     assert isinstance(last, Flaw)
     assert last.kind == UNREAD
+
+
+def killed() -> Never:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_what_a_process_was_to_bring_that_was_killed_is_read_here(tmp_path: Path) -> None:
+    data = b"".join(line + b"\n" for line in LINES)
+    kept = packed(tmp_path, data)
+    files = [kept._replace(size=PART, path=name, ahead=lambda: killed) for name in "abc"]
+    with FilesReader(Log("log", files, "")) as reader:
+        found = [one.data for one in reader.proved(Prover(), 2) if isinstance(one, Block)]
+    assert b"".join(found) == 3 * data
+
+
+def test_no_more_processes_begin_than_there_are_parts(tmp_path: Path) -> None:
+    kept = packed(tmp_path, b"".join(line + b"\n" for line in LINES))
+    bring = partial(os.open, kept.path, os.O_RDONLY)
+    files = [kept._replace(size=PART, path=name, ahead=lambda: bring) for name in "ab"]
+    before_it = set(multiprocessing.active_children())
+    with FilesReader(Log("log", files, "")) as reader:
+        for one in reader.proved(Prover(), 40):
+            if isinstance(one, ProvedBlock):
+                assert 0 < len(set(multiprocessing.active_children()) - before_it) <= 2
+    assert isinstance(one, ProvedBlock)
+    assert set(multiprocessing.active_children()) <= before_it
+
+
+def test_what_may_not_be_brought_yet_is_when_a_file_before_it_names_the_key(tmp_path: Path) -> None:
+    kept = packed(tmp_path, b"".join(line + b"\n" for line in LINES))
+    bring = partial(os.open, kept.path, os.O_RDONLY)
+    named: list[bool] = []
+
+    def first() -> int:
+        named.append(True)
+        return bring()
+
+    def ahead() -> Callable[[], int]:
+        if not named:
+            raise ArchiveError("unvouched", "no key that is known so far vouches for it")
+        return bring
+
+    one = kept._replace(size=PART, path="a", fetch=first, ahead=ahead)
+    two = one._replace(path="b", fetch=lambda: pytest.fail("it is not brought ahead"))
+    with FilesReader(Log("log", [one, two], "")) as reader:
+        found = list(reader.proved(Prover(), 2))
+    assert isinstance(found[-1], ProvedBlock)
+    assert found[-1].part == "b"
