@@ -9,6 +9,7 @@ from audit_emit._redaction.finders.extent import MOST_NAMES, PLACEHOLDER, QUOTED
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.phrases import phrase_end
 from audit_emit._redaction.finders.prose import annotation_end, is_permission, is_plain
+from audit_emit._redaction.finders.references import reference_end
 from audit_emit._redaction.names import (
     depends_on_value,
     fold,
@@ -96,6 +97,7 @@ _THEN = Pattern(
     rf"[\"'`]?[ \t]{{0,4}}(?:[\-=~]{{1,3}}>|[{ARROWS}\u2b62\u00bb]|\bto\b"
     r"|(?<=[ \t])[>/|](?=[ \t]))[ \t]{0,4}"
 )
+_ARROW = Pattern(r"[ \t]{0,4}[\-=~]{1,3}>[ \t]{0,4}(?=[\"'`])")
 _DEFAULT = Pattern(
     r"[\w$][\w.$:>]{0,64}(?:[\[(][\"'][\w.\-]{1,64}[\"'][\])])?(?:\(\))?"
     r"[ \t](?:\|\||\?\?|\?:|or|//)[ \t](?=[\"'`][^\"'`])"
@@ -286,8 +288,6 @@ def _values(
     text: str, match: re.Match[str], lower: str, extents: Extents, *, of_words: bool
 ) -> Iterator[Span]:
     """The value of a secret name, and what it becomes: ``"x" -> "y"``."""
-    if _REFERS.search(match.group()) is not None or _lists_names(text, match):
-        return
     block = _block(text, match)
     if block is not None:
         if block[1] > block[0]:
@@ -305,15 +305,26 @@ def _values(
         yield start, end
     if plain and is_permission(text[start:end]):
         return
-    if (end <= start or plain) and (default := _DEFAULT.match(text, match.end())) is not None:
-        yield from (extents.value(default.end(), lower, before),)
+    if end <= start or plain:
+        yield from _default(text, match, lower, extents)
     if plain and match.group(2).strip() == ":" and _THEN.match(text, end) is None:
         return
-    then = _THEN.match(text, end)
-    if then is not None and end > start:
+    sign = _THEN
+    if end <= start and not quoted:  # (sensitive value) -> "x"
+        start, sign = annotation_end(text, match.end()), _ARROW
+        end = reference_end(text, start)
+    then = sign.match(text, end) if end > start else None
+    if then is not None:
         second = extents.value(then.end(), lower, before)
         if second[1] > second[0] and not is_plain(text, second, lower, ": "):
             yield second
+
+
+def _default(text: str, match: re.Match[str], lower: str, extents: Extents) -> Iterator[Span]:
+    """What stands there where nothing else is found: ``process.env.PW || "x"``."""
+    found = _DEFAULT.match(text, match.end())
+    if found is not None:
+        yield extents.value(found.end(), lower, "")
 
 
 def _lists_names(text: str, match: re.Match[str]) -> bool:
@@ -337,7 +348,12 @@ def _is_nothing(word: str) -> bool:
 
 
 def _block(text: str, match: re.Match[str]) -> Span | None:
-    """The lines of a block of YAML, of a list, or up to a word, that are the value of a name."""
+    """The lines of a block of YAML, of a list, or up to a word, that are the value of a name.
+
+    Empty where they are names of what holds it.
+    """
+    if _REFERS.search(match.group()) is not None or _lists_names(text, match):
+        return match.end(), match.end()
     indent, outer, word = match.group("block", "list", "here")
     if indent is None and outer is None and word is None:
         return None

@@ -44,7 +44,9 @@ _TYPED = Pattern(
     r"[ \t]{1,3}(?=[^\s0-9]{0,64}[0-9])(?=[^\sA-Za-z]{0,64}[A-Za-z])"
     r"([^\s\"'`,;:=()<>/\\\[\]{}|]{8,128})(?![^\s,;.!?)])"
 )
-_BRACKETED = Pattern(r"[ \t]{0,2}[<\[{(]([^\s<>\[\]{}()]{6,256})[>\]})]")
+_BRACKETED = Pattern(
+    r"[ \t]{0,2}[<\[{(]([^\s<>\[\]{}()]{6,256}((?:(?<=,)[ \t][^\s<>\[\]{}()]{1,256}){0,4}))[>\]})]"
+)
 _SENTENCE = Pattern(
     r"(?:[ \t]{1,3}(?:for|of)[ \t]{1,3}[^\s:=]{1,64})?"
     r"(?:[ \t]{1,3}(?:(?:is|was|has been)[ \t])?(?:changed|set|reset|updated|rotated|now)[ \t]to"
@@ -91,7 +93,12 @@ def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
             if match is not None and not is_fact(match.group(1)):
                 yield from unless_redacted(text, *match.span(1))
         match = _BRACKETED.match(text, place.end)
-        if match is not None and STRONG.match(match.group(1)) and not is_fact(match.group(1)):
+        if (
+            match is not None
+            and STRONG.match(match.group(1))
+            and not is_fact(match.group(1))
+            and not (weak and match.group(2))
+        ):
             yield from unless_redacted(text, *match.span(1))
         match = _SENTENCE.match(text, place.end)
         if match is None:
