@@ -511,6 +511,7 @@ def cuts_lines(path: Path) -> bool:
     )
 
 
+@pytest.mark.thorough
 def test_only_the_format_knows_where_a_line_ends() -> None:
     """Bytes are cut by a function of ``_format/line_splitter.py``, and text with ``split``.
 
@@ -537,6 +538,7 @@ def test_an_adapter_does_not_know_the_command_line_nor_the_tests(name: str) -> N
     assert not {one for one in reachable(name) if one.startswith(OUTER[1:])}
 
 
+@pytest.mark.thorough
 @for_each("name", MODULES)
 def test_a_module_says_what_it_is_for(name: str) -> None:
     tree = parsed(MODULES[name])
