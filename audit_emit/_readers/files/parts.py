@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -173,6 +175,19 @@ def _prepare(named: Sequence[int], tree: bool, strict: bool, watch: Watch | None
     """What every part needs, told once to each process."""
     global _named, _tree, _strict, _watch
     _named, _tree, _strict, _watch = named, tree, strict, watch
+    # Ctrl-C is told by who began this process, and ends it at once, in the middle of a download.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that began it was killed: it would wait for work forever."""
+    from multiprocessing import connection, parent_process  # noqa: PLC0415 - a child has them
+
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _prove_part(task: Task) -> Proved:

@@ -6,6 +6,8 @@ import gzip
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Never
 
 import pytest
 from support.chain_builder import MadeChain
+from support.waiting import PATIENCE
 
 from audit_emit._format.record import head_of
 from audit_emit._readers.archived.cutting import before
@@ -107,6 +110,31 @@ def test_what_a_process_was_to_bring_that_was_killed_is_read_here(tmp_path: Path
     with FilesReader(Log("log", files, "")) as reader:
         found = [one.data for one in reader.proved(Prover(), 2) if isinstance(one, Block)]
     assert b"".join(found) == 3 * data
+
+
+ORPHANED = """
+import os, signal, sys
+from functools import partial
+from audit_emit._readers.base import Block, Prover
+from audit_emit._readers.files.logfiles import Log, LogFile
+from audit_emit._readers.files.parts import PART
+from audit_emit._readers.files.reader import FilesReader
+path = sys.argv[1]
+bring = partial(os.open, path, os.O_RDONLY)
+one = LogFile(path, (-1, 1), PART, "gzip", fetch=bring, ahead=lambda: bring)
+with FilesReader(Log("log", [one, one._replace(path="b")], "")) as reader:
+    for found in reader.proved(Prover(), 2):
+        if not isinstance(found, Block):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_process_stays_behind_whose_parent_was_killed(tmp_path: Path) -> None:
+    """Each of them has the pipe of standard output, which has an end when all have ended."""
+    kept = packed(tmp_path, b"".join(line + b"\n" for line in LINES))
+    run = [sys.executable, "-c", ORPHANED, kept.path]
+    ended = subprocess.run(run, stdout=subprocess.PIPE, timeout=PATIENCE, check=False)
+    assert ended.returncode == -signal.SIGKILL
 
 
 def test_no_more_processes_begin_than_there_are_parts(tmp_path: Path) -> None:
