@@ -4,17 +4,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# For who only looks at the package: without what the tests need, which is seven times as much.
+RUNS := $(VENV)/.runs
 # Compiled modules are kept, also where the environment says otherwise, as that of many containers does: the tests
 # start thousands of processes, of which each would compile the library again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo console demo-replicas test-fast test test-servers test-interpreted coverage lint docs bench fault sanitize test-all clean
 
-demo: $(STAMP)
+demo: $(RUNS)
 	$(BIN)/audit-emit demo
 
 # The demo, and then its log in a browser.
-console: $(STAMP)
+console: $(RUNS)
 	$(BIN)/audit-emit demo --console
 
 # Two replicas behind a proxy, one chain in PostgreSQL, and one of them killed (integrations/replicas/).
@@ -74,13 +76,25 @@ test-all:
 clean:
 	rm -rf $(VENV) .venv-* audit_emit/_speedups*.so dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build .coverage*
 
-$(STAMP): pyproject.toml hatch_build.py $(wildcard audit_emit/_native/*)
+NEEDED := pyproject.toml hatch_build.py $(wildcard audit_emit/_native/*)
+
+define environment
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "audit_emit needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+endef
+
+$(RUNS): $(NEEDED)
+	$(environment)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
+	@touch $@
+
+$(STAMP): $(NEEDED)
+	$(environment)
+	@echo "What the tests need is installed, 1.7 GB; this takes some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]' --group dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --target $(VENV)/mcp1 \
 	  'mcp<2' httpx-sse pydantic-settings
 	$(BIN)/python tests/support/logql_grammar.py
-	@touch $@
+	@touch $@ $(RUNS)

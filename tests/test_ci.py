@@ -69,3 +69,10 @@ def test_where_not_all_have_run_none_is_asked_again(
     passed, told = asked_again(tmp_path, failed, status)
     assert not passed, told
     assert "times more" not in told
+
+
+def test_the_demo_installs_nothing_that_only_tests_need(tmp_path: Path) -> None:
+    said = ["make", "--dry-run", "demo", f"VENV={tmp_path / 'none'}"]
+    done = subprocess.run(said, cwd=TESTS.parents[1], capture_output=True, text=True, check=True)
+    assert "pip install" in done.stdout
+    assert "--group dev" not in done.stdout
