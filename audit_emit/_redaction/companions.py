@@ -7,7 +7,7 @@ from typing import Any
 from audit_emit._redaction.finders.words_of_prose import STRONG
 from audit_emit._redaction.words import APPROLE, OF_CODE
 
-__all__ = ["held_by_company"]
+__all__ = ["held_by_company", "is_reference"]
 
 _NONE: frozenset[str] = frozenset()
 _OF_CALLBACK = frozenset(("state", "sessionstate", "iss"))
@@ -17,6 +17,7 @@ _UNSEALING = frozenset(("keys", "keysbase64", "keysb64"))
 _ENCRYPTED = frozenset(("ciphertextblob", "ciphertext", "keyid"))
 """Beside a ``Plaintext``: what a key management service answers."""
 _LEAST_CODE = 10
+_MOST_NAMES = 8
 
 
 def held_by_company(members: list[tuple[str, Any]]) -> frozenset[str]:
@@ -32,7 +33,7 @@ def held_by_company(members: list[tuple[str, Any]]) -> frozenset[str]:
         or (not _OF_CALLBACK.isdisjoint(names) and any(map(_is_code, members)))
     ):
         held |= {"code"}
-    if len(members) < 8 and names >= APPROLE:
+    if names >= APPROLE:
         held |= {"secretid"}
     if "roottoken" in names:
         held |= _UNSEALING
@@ -41,6 +42,15 @@ def held_by_company(members: list[tuple[str, Any]]) -> frozenset[str]:
     if "keyname" in names and "permissions" in names:  # as Azure lists the keys of a store
         held |= {"value"}
     return held
+
+
+def is_reference(value: object) -> bool:
+    """Whether a dict only names where a value is, as Kubernetes does: ``{"secretKeyRef": …}``."""
+    return (
+        type(value) is dict
+        and len(value) <= _MOST_NAMES
+        and all(type(name) is str and name.endswith("Ref") for name in list(value))
+    )
 
 
 def _is_code(member: tuple[str, Any]) -> bool:

@@ -181,8 +181,9 @@ def _is_secret_word(token: str) -> bool:
     token = token.rstrip("0123456789")
     if token in words.SECRET:
         return True
-    if not token.isascii():  # Chinese and Japanese have no spaces: ``您的密码是``
-        return token.rstrip("\u662f\u4e3a").endswith(_OF_HAN)
+    # Chinese and Japanese have no spaces: ``您的密码是``
+    if not token.isascii() and token.rstrip("\u662f\u4e3a").endswith(_OF_HAN):
+        return True
     if token in words.NOT_STEMS:
         return False
     if token.endswith(words.ENDINGS) or any(stem in token for stem in words.STEMS):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from audit_emit._redaction.companions import held_by_company
+from audit_emit._redaction.companions import held_by_company, is_reference
+from audit_emit._redaction.entries import is_code, is_complete
 from audit_emit._redaction.finders.programs import secret_words
 from audit_emit._redaction.finders.shell import commands_in
 from audit_emit._redaction.finders.words_of_prose import is_word
@@ -51,11 +52,6 @@ _MAX_LOGIN = 8192
 _MAX_WORDS = 32
 _MAX_STATEMENT = 4096
 _MAX_PROMPT_WORDS = 4
-_ALONE = Pattern(r"--?(?:no|ask|prompt)-|[^\n]{0,256}\s")
-_STATEMENT = Pattern(r"\s{0,64}(?:if|elif|while|for|def|class|with|case|unless)\s")
-"""Options that take no value, or have it already."""
-_OF_CODE = frozenset("(){}=!<>")
-"""Signs in a line of a program, which begins a block: ``if password != other:``."""
 _KINDS_OF_CHANGE = frozenset("change add remove replace update set E N D A M".split())
 """What the first of three says in differences as lists: what, where, from and to."""
 _MAX_MARKED = 256
@@ -180,7 +176,7 @@ def _names_held(entries: list[Any], names_secret: Judge) -> frozenset[str]:
         ):
             held |= {other for other, beside in folded if other in ROWS and type(beside) is str}
     for name, value in folded:
-        if name == "valuefrom" and type(value) is dict:  # where Kubernetes finds it
+        if name == "valuefrom" and is_reference(value):
             held -= {name}
     return held | held_by_company(folded)
 
@@ -281,13 +277,11 @@ def _takes_next(entry: str, following: list[Any], names_secret: Judge) -> bool:
     if not following:
         return False
     if entry[:1] == "-" and "=" not in entry[:_MAX_WORD]:
-        named = names_secret(entry) and _ALONE.match(entry) is None
+        named = names_secret(entry) and not is_complete(entry)
         return named or _takes_login(entry, following)
     if entry[-1:] not in (":", "=") or entry.count(" ") > _MAX_PROMPT_WORDS:
         return False
-    if not _OF_CODE.isdisjoint(entry[:-1]) or _STATEMENT.match(entry) is not None:
-        return False
-    return len(entry) > 2 and names_secret(entry[:-1])
+    return len(entry) > 2 and not is_code(entry) and names_secret(entry[:-1])
 
 
 def _secret_within(entries: list[Any], names_secret: Judge) -> dict[str, Any]:

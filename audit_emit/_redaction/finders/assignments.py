@@ -104,9 +104,10 @@ _DEFAULT = Pattern(
 )
 """What stands before a default: ``process.env.PW || "x"``."""
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
-_ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}]{1,256}")
+_ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}]{1,256}\}\}")
 _REFERS = Pattern(r"!(?:Ref|GetAtt|ImportValue|reference)[ \t]{1,8}\Z")
 """Tags of CloudFormation and GitLab before the name of what holds the value."""
+_REFERRED = Pattern(r"\[|[\"']?[A-Za-z][A-Za-z0-9.:]{1,254}[\"']?(?=[\s,}\]]|\Z)")
 
 
 _SECRET, _HOST, _BESIDE_ANOTHER, _BY_VALUE, _NOTHING = range(5)
@@ -329,11 +330,11 @@ def _default(text: str, match: re.Match[str], lower: str, extents: Extents) -> I
 
 def _lists_names(text: str, match: re.Match[str]) -> bool:
     """Whether a list in YAML has the names of secrets, not the secrets: ``secrets: [a_token]``."""
-    if match.group("list") is None:
+    if match.group("list") is None or not match.group(1).lower().endswith("secrets"):
         return False
     names = _NAMES.match(text, match.end())
     return names is not None and all(
-        is_secret_name(name) for name in names.group().split() if name != "-"
+        "_" in name and is_secret_name(name) for name in names.group().split() if name != "-"
     )
 
 
@@ -352,7 +353,9 @@ def _block(text: str, match: re.Match[str]) -> Span | None:
 
     Empty where they are names of what holds it.
     """
-    if _REFERS.search(match.group()) is not None or _lists_names(text, match):
+    if _lists_names(text, match) or (
+        _REFERS.search(match.group()) is not None and _REFERRED.match(text, match.end()) is not None
+    ):
         return match.end(), match.end()
     indent, outer, word = match.group("block", "list", "here")
     if indent is None and outer is None and word is None:

@@ -32,6 +32,7 @@ _OBJECT = Pattern(
     r"|unchanged|edited|rotated|forbidden|in namespace|in the namespace)\b"
 )
 """What is said of a thing, by its name, as Kubernetes does of a ``secret``."""
+_NAME_OF_OBJECT = Pattern(r"[a-z0-9][a-z0-9.\-/]{0,252}")
 _METHODS = frozenset(
     "set update put equals equalsIgnoreCase compareTo compare append write assign store insert "
     "strip encode startswith push add".split()
@@ -60,7 +61,9 @@ def calls(text: str, is_secret: IsSecret) -> Iterator[Span]:
             yield from further
             if further and is_word(value):
                 continue  # setPassword("bob", "x")
-        elif _OBJECT.match(text, match.end()) is not None:
+        elif (
+            is_weak(name) and _NAME_OF_OBJECT.fullmatch(value) and _OBJECT.match(text, match.end())
+        ):
             continue  # secret "db-1" not found
         elif is_word(value) or (
             is_weak(name) and len(split_name(name)) == 1 and not MARKED.match(value)

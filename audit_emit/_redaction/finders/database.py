@@ -190,7 +190,8 @@ def _quoted(text: str, lower: str, is_secret: IsSecret) -> Iterator[Span]:
         patterns.append(_FUNCTION)
     for pattern in patterns:
         for match in pattern.finditer(text):
-            if not is_variable_name(match.group(1)):  # getenv('DB_PASSWORD')
+            called = text[match.start(1) - 2 : match.start(1) - 1] == "("
+            if not (called and is_variable_name(match.group(1))):  # getenv('DB_PASSWORD')
                 yield from _unless_held(text, *match.span(1))
     if "select" in lower:
         for match in _SELECTED.finditer(text):

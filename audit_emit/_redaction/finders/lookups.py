@@ -29,4 +29,10 @@ def is_lookup(word: str) -> bool:
 
 def is_variable_name(value: str) -> bool:
     """Whether a text in quotes is what a secret is called in an environment: ``DB_PASSWORD``."""
-    return "_" in value and value.isupper() and len(value) <= 64 and is_secret_name(value)
+    return (
+        "_" in value
+        and value.isupper()
+        and not value[-1:].isdigit()
+        and len(value) <= 64
+        and is_secret_name(value)
+    )

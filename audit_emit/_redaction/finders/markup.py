@@ -70,6 +70,8 @@ def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
 
 def _is_placeholder(text: str, match: re.Match[str]) -> bool:
     """``token=<token>``, ``--token <token>``: the name stands for a value, and is no element."""
+    if text[match.end() : match.end() + 1].strip(" \t\r\n,;.)]}\"'&|"):
+        return False  # what follows at once is the value
     before = text[max(0, match.start() - 160) : match.start()].rstrip(" \t=:").lower()
     return before.endswith(match.group(2).lower())
 

@@ -7,6 +7,7 @@ import re
 from audit_emit._redaction.finders.extent import END
 from audit_emit._redaction.finders.lookups import is_lookup
 from audit_emit._redaction.finders.references import is_reference
+from audit_emit._redaction.finders.words_of_prose import STRONG
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -60,11 +61,16 @@ _PROSE = frozenset(
     now still already currently never always only also being
     provided given generated issued requested granted used needs contains length rotation policy
     file permission authentication return raise
+    """.split()
+)
+_REPORTED = frozenset(
+    """
     loaded found present available ready used stored saved imported exported received configured
     detected matched copied creating creation refreshing modifying destroying destruction reading
     provisioning importing
     """.split()
 )
+"""What is said of a secret if no value follows it: ``password: loaded from a file``."""
 _WORD = Pattern(r"[^\W\d_]{1,24}(?:['\u2019-][^\W\d_]{1,12})?[.,;:!?)\]]{0,3}")
 _NUMBER = Pattern(r"[0-9]{1,5}(?:\.[0-9]{1,5}){0,3}(?:-[a-z0-9]{1,12})?(?![\w])")
 _FILE = Pattern(
@@ -86,7 +92,7 @@ _SMALLEST = 1000
 _STATUS = Pattern(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 """What mail servers call ``dsn``: the status of a delivery (RFC 3463), not a data source."""
 _SEVERAL_NUMBERS = Pattern(
-    r"[0-9]{1,12}(?:[_.\-][0-9]{1,12}){1,4}|[0-9]{1,6}(?:\.[0-9]{1,6})?(?:ns|us|ms|s|m|h|d|[kmg]?b|%)"
+    r"[0-9]{1,12}(?:[_.\-][0-9]{1,12}){1,4}|[0-9]{1,4}(?:\.[0-9]{1,6})?(?:s|m|h|d|b)|[0-9]{1,6}(?:\.[0-9]{1,6})?(?:ns|us|ms|[kmg]b|%)"
 )
 """Which session it is, as against its key: ``Session: 30546173_4261722401``; how long, how big."""
 _OBJECT = Pattern(
@@ -232,7 +238,7 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
         return True
     before = text[max(0, start - len(sign) - len(name) - 16) : start - len(sign) - len(name)]
     weak = is_weak(name) and not name.endswith(_WHOLE)
-    if _is_no_value(text, start, name, lower, weak=weak) or _is_number_of(text, start, name):
+    if _is_no_value(text, start, name, lower, weak=weak) or _is_number_of(text, start, name, sign):
         return True
     described = weak and sign.strip() == ":" and _is_description(word)
     if described or _is_of_code(text, start, sign, before):
@@ -265,19 +271,22 @@ def _is_of_code(text: str, start: int, sign: str, before: str) -> bool:
     )
 
 
-_TAG_OF_FIELD = Pattern(r"[0-9]{1,3}(?: \[[^\]\n]{0,64}\])?;(?=\s|\Z)")
+_TAG_OF_FIELD = Pattern(r"[0-9]{1,2}(?: \[[^\]\n]{0,64}\])?;(?=\s|\Z)")
 _TYPE_BEFORE = Pattern(r"\b(?:string|bytes|bool|u?int(?:32|64))[ \t]\Z")
 
 
-def _is_number_of(text: str, start: int, name: str) -> bool:
+def _is_number_of(text: str, start: int, name: str, sign: str) -> bool:
     """``Passwords: 12 checked``: how many, as against a code of digits."""
-    if name[-1:] != "s" or name.endswith("pass") or text[start - 1 : start] != " ":
+    counts = name[-1:] == "s" and not name.endswith("pass") and sign.strip() in (":", "")
+    if not counts or text[start - 1 : start] != " ":
         return False
     found = _HOW_MANY.match(text, start)
-    return found is not None and not (found.group(1) is None and _OF_CODES.search(name))
+    if found is None or _OF_CODES.search(name) is None:
+        return found is not None
+    return found.group(2) is not None and len(found.group(1)) < 3
 
 
-_HOW_MANY = Pattern(r"[0-9]{1,3}(?: ([a-z]{2,20})\b|(?=[,;.]?(?:\s|\Z)))")
+_HOW_MANY = Pattern(r"([0-9]{1,3})(?: ([a-z]{2,20})\b|(?=[,;.]?(?:\s|\Z)))")
 _OF_CODES = Pattern(r"(?:pin|otp|cvv|cvc|csc|code|tan|puk)s\Z")
 
 
@@ -341,19 +350,28 @@ def _is_prose(text: str, start: int, name: str) -> bool:
     if word is None or (after.strip() and not closed):
         return _counted(text, start, name)
     first = word.group().lower().rstrip(".,;:!?)]")
-    if first in _THINGS and _OF_PROSE.match(text, word.end()) is not None:
+    of_words = name.endswith(_OF_WORDS)
+    if first in _THINGS and not of_words and _OF_PROSE.match(text, word.end()) is not None:
         return True
     ends = after in ("", "\n", "\r") or closed
     if ends and len(split_name(name)) > 1:
-        return first in _PROSE  # client_secret: all there is on its line
+        # client_secret: all there is on its line
+        return first in _PROSE or first in _REPORTED
     whole = name.endswith(_WHOLE) and "=" in text[start : (text.find("\n", start) + 1) or len(text)]
-    if name.endswith(_OF_WORDS) and _is_phrase(text, word.end()):
+    if of_words and _is_phrase(text, word.end()):
         return False
     if is_weak(name) and not whole and not name.endswith("authorization") and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
-    return first in _PROSE
+    return first in _PROSE or (first in _REPORTED and not _is_value(text, word.end()))
 
 
+def _is_value(text: str, at: int) -> bool:
+    """Whether the next word has the look of a secret: ``password: found x``."""
+    following = _FOLLOWING.match(text, at)
+    return following is not None and STRONG.match(following.group(1)) is not None
+
+
+_FOLLOWING = Pattern(r"[ \t]{1,4}([^\s,;]{4,64})")
 _THINGS = frozenset("password passwords token tokens secret key session credential account".split())
 _OF_PROSE = Pattern(r" [a-z]{2,24} [a-z]{2,24}\b")
 """``passwd: password expiry information changed``."""

@@ -21,6 +21,8 @@ _READERS = (
 """Commands that print a secret; their arguments name it."""
 _FETCHERS = r"(?:lookup|query|env|env_var|getenv|vault|secret|hashi_vault|op|ssm)"
 """Functions of templates that fetch a secret."""
+_ELSE = r"(?:default|coalesce|fallback|ternary|\bor\b|\belse\b|\?|\|\|)"
+"""What stands before a value of their own, which may be a secret."""
 _ARGUMENT = r"[^()`$;|&<\r\n]"
 """Not what a command is given as its input: ``$(cat <<< hunter2)``."""
 _WORDS = r"[A-Za-z][A-Za-z ._\-]{0,62}[A-Za-z]"
@@ -35,7 +37,7 @@ _REFERENCE = Pattern(
     rf"|\{{\{{-?[ \t]{{0,4}}[.$]?{_INNER}(?:[ \t]{{0,4}}\|[ \t]{{0,4}}[a-z]\w{{1,32}}){{0,4}}"
     r"[ \t]{0,4}-?\}\}"
     rf"|\{{\{{resolve:[a-z\-]{{2,24}}:{_PATH}{{1,128}}(?::[\w.\-]{{0,64}}){{0,4}}\}}\}}"
-    rf"|\{{\{{-?[ \t]{{0,4}}{_FETCHERS}[ \t]{{0,2}}[( ](?![^{{}}]{{0,256}}default)"
+    rf"|\{{\{{-?[ \t]{{0,4}}{_FETCHERS}[ \t]{{0,2}}[( ](?![^{{}}]{{0,256}}{_ELSE})"
     r"[^{}\r\n]{1,256}\}\}"
     r"|%[srvdqp]|%\([A-Za-z_][\w.]{0,64}\)[sr]|\{[0-9]?\}|\{(?P<field>[A-Za-z_][A-Za-z_.]{1,64})(?:![rsa])?\}"
     r"|[:@](?P<parameter>[A-Za-z_]{2,64})"
@@ -48,12 +50,16 @@ _REFERENCE = Pattern(
     # What a statement takes from outside, and what Terraform made elsewhere.
     r"|\$[0-9]{1,2}|\?[0-9]{1,2}|[:@]p?[0-9]{1,2}"
     r"|(?:(?:data|module|each|local|var)|(?:random|aws|google|azurerm|azuread|vault|tls|kubernetes)_\w{2,48})"
-    r"(?:\.[a-z]\w{0,63}|\[[\w\"'.]{1,64}\]){2,6}"
+    r"(?:\.[a-z][a-z_]{0,63}[0-9]{0,2}|\[(?:[\"'][a-z][a-z_.]{0,62}[\"']|[0-9]{1,3}|each\.key|count\.index)\])"
+    r"{2,6}"
     # Variables of a program.
     r"|(?P<attribute>[a-z_]\w{0,63}(?:\.[A-Za-z_]{1,64}){1,8})"
-    r"|[#@]\{[A-Za-z_][\w.]{1,64}\}|<%[=\-]{0,2}[ \t]{0,4}[\w.@]{1,64}[ \t]{0,4}-?%>"
+    r"|[#@]\{[A-Za-z_][\w.]{1,64}\}|<%[=\-]{0,2}[ \t]{0,4}[A-Za-z_@][\w.@]{0,63}[ \t]{0,4}-?%>"
     # Rules of a form.
-    r"|(?:required|nullable|sometimes|string)(?:\|[a-z_]{2,24}(?::[\w,.]{1,32})?){1,12}"
+    r"|(?:required|nullable|sometimes|string)(?:\|(?:required|nullable|sometimes|string|filled|present"
+    r"|confirmed|email|numeric|integer|array|boolean|alpha(?:_num|_dash)?|current_password|password"
+    r"|bail|hashed|(?:min|max|size|digits|digits_between|between|same|different|unique|exists|in"
+    r"|not_in|required_(?:if|with|without|unless))(?::[a-z0-9_,.]{1,32})?)){1,12}"
     # What stands for a value that was left out.
     r"|(?P<example>(?i:your|insert|enter|put|add|replace)[_\-][A-Za-z_\-]{3,64})"
     r"|(?:[A-Za-z][A-Za-z_\-]{1,12}[_\-])?(?:\*{2,256}|[xX]{4,256}|\u2022{2,256}|\u25cf{2,256})"

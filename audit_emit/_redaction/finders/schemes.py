@@ -46,7 +46,8 @@ def _is_behind(scheme: str, before: str, between: str, word: str) -> bool:
 
     Behind a comma one with digits is, and on the next line where a header ends with the scheme.
     """
-    ended = "\n" in between and before in (":", "=")
+    # What is indented on it goes on with the header (RFC 9112, section 5.2).
+    ended = between[-1:] == "\n" and before in (":", "=")
     if ("," in between or ended) and not any(char.isdigit() for char in word):
         return False
     return _is_credential(scheme, word)

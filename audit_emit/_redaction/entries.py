@@ -1,0 +1,27 @@
+"""Entries of a list that take no other one as their value, though they name a secret."""
+
+from __future__ import annotations
+
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["is_code", "is_complete"]
+
+_ALONE = Pattern(r"--?(?:no|ask|prompt)-|[^\s]{1,256}\s{1,8}\S(?![^\n]*:\Z)")
+_STATEMENT = Pattern(
+    r"\s{0,64}(?:(?:if|elif|while|def|class|case|unless)\s|for\s[^\n]{1,128}?\sin\s"
+    r"|with\s[^\n]{1,128}?\sas\s)"
+)
+_OF_CODE = Pattern(r"[^\n]{0,256}?(?:\w\(|[{}=]|!\w|\s[<>]\s)")
+
+
+def is_complete(option: str) -> bool:
+    """Whether an option takes no value, or has it already; ``-H X-Api-Key:`` has none yet."""
+    return _ALONE.match(option.rstrip()) is not None
+
+
+def is_code(entry: str) -> bool:
+    """Whether a text with a sign at its end is a line of a program, which begins a block.
+
+    ``if password != other:`` is one. A prompt may have a remark in brackets: ``Password (again):``.
+    """
+    return _OF_CODE.match(entry[:-1]) is not None or _STATEMENT.match(entry) is not None
