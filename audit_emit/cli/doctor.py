@@ -114,7 +114,7 @@ def _row(name: str, value: str) -> None:
 
 
 def _plain(value: object) -> str:
-    if value is None or value == []:
+    if value is None or value in ("", []):
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -287,6 +287,14 @@ def test_problems_decide_the_exit_status(
     assert report["status"] == "problems"
 
 
+def test_a_setting_without_a_value_is_no_blank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor", str(tmp_path / "audit.jsonl")])
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "chain_by" in one]
+    assert line.split() == ["chain_by", "none", "(default)"]
+
+
 def test_arguments_stand_for_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "here" / "audit.jsonl"
     assert main(["doctor", "--service", "api", str(path), "--json"]) == Exit.OK
