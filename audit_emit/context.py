@@ -222,11 +222,11 @@ def understand(ctx: object) -> tuple[AuditContext, str]:
         return current_context(), f"it failed with {bare_name(type(error))}"
 
 
-def _is_plain(ctx: object) -> bool:
+def _is_plain(ctx: Any) -> bool:
     """Whether no code of the application is behind a context, which might emit with it again."""
     kind = type(ctx)
-    if kind is dict and isinstance(ctx, dict):
-        return len(ctx) <= _MAX_NAMES and all(type(name) is str for name in list(ctx))
+    if kind is dict:
+        return len(ctx) <= _MAX_NAMES and {*map(type, ctx)} <= {str}
     return kind is AuditContext or kind is LiveContext or kind is Context
 
 

@@ -25,7 +25,7 @@ _APART = Pattern(
 )
 
 
-_BEFORE = 128
+_BEFORE = 512
 """Characters before a name that may belong to it: other words of it."""
 
 

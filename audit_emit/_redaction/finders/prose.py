@@ -7,7 +7,7 @@ import re
 from audit_emit._redaction.finders.extent import END
 from audit_emit._redaction.finders.lookups import is_lookup
 from audit_emit._redaction.finders.references import is_reference
-from audit_emit._redaction.finders.words_of_prose import STRONG
+from audit_emit._redaction.finders.words_of_prose import is_before_strong
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -351,7 +351,11 @@ def _is_prose(text: str, start: int, name: str) -> bool:
         return _counted(text, start, name)
     first = word.group().lower().rstrip(".,;:!?)]")
     of_words = name.endswith(_OF_WORDS)
-    if first in _THINGS and not of_words and _OF_PROSE.match(text, word.end()) is not None:
+    if (
+        first in _THINGS
+        and not name.endswith(_TAKES_WORDS)
+        and _OF_PROSE.match(text, word.end()) is not None
+    ):
         return True
     ends = after in ("", "\n", "\r") or closed
     if ends and len(split_name(name)) > 1:
@@ -362,20 +366,14 @@ def _is_prose(text: str, start: int, name: str) -> bool:
         return False
     if is_weak(name) and not whole and not name.endswith("authorization") and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
-    return first in _PROSE or (first in _REPORTED and not _is_value(text, word.end()))
+    return first in _PROSE or (first in _REPORTED and not is_before_strong(text, word.end()))
 
 
-def _is_value(text: str, at: int) -> bool:
-    """Whether the next word has the look of a secret: ``password: found x``."""
-    following = _FOLLOWING.match(text, at)
-    return following is not None and STRONG.match(following.group(1)) is not None
-
-
-_FOLLOWING = Pattern(r"[ \t]{1,4}([^\s,;]{4,64})")
 _THINGS = frozenset("password passwords token tokens secret key session credential account".split())
 _OF_PROSE = Pattern(r" [a-z]{2,24} [a-z]{2,24}\b")
 """``passwd: password expiry information changed``."""
 _OF_WORDS = ("phrase", "mnemonic")
+_TAKES_WORDS = (*_OF_WORDS, "authorization")
 _FURTHER = Pattern(r"[ \t]([\w!$\-]{3,24})[ \t]([\w!$\-]{3,24})(?=[ \t]|[.\"'`]?(?:[\r\n]|\Z))")
 
 

@@ -8,7 +8,7 @@ from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.names import fold
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["MARKED", "STRONG", "is_fact", "is_word", "unless_redacted"]
+__all__ = ["MARKED", "STRONG", "is_before_strong", "is_fact", "is_word", "unless_redacted"]
 
 MARKED = Pattern(r"(?=.*[0-9])(?=.*[^\W\d_]).{4,}|.*[!#$%^*+~@=].*")
 """Digits and letters, or a character that words and names do not have."""
@@ -28,6 +28,15 @@ def is_word(value: str) -> bool:
     """Whether a value is a word of prose, a name of a column, nothing at all."""
     value = value.strip()
     return _WORD.fullmatch(value) is not None or not value.strip("*-_.\u2022x") or fold(value) == ""
+
+
+def is_before_strong(text: str, at: int) -> bool:
+    """Whether the next word has the look of a secret: ``password: found x``."""
+    following = _FOLLOWING.match(text, at)
+    return following is not None and STRONG.match(following.group(1)) is not None
+
+
+_FOLLOWING = Pattern(r"[ \t]{1,4}([^\s,;]{4,64})")
 
 
 def is_fact(value: str) -> bool:
