@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from audit_emit._format.printable import visible
 
-_BEFORE_FORMULA = re.compile(r'(?<![;|\s"])[;|\s"]*+(?=[=+\-@＝＋－＠])')  # noqa: RUF001
+_BEFORE_FORMULA = re.compile(r'(?<![;|\s"])[;|\s"]*(?=[=+\-@＝＋－＠])')  # noqa: RUF001
 """Separators, blanks and quotes up to where a formula may begin; only all of them together, so that
 a cell of nothing but blanks takes time that is linear in its length."""
 
