@@ -206,9 +206,9 @@ def resolve(ctx: object) -> AuditContext:
 def understand(ctx: object) -> tuple[AuditContext, str]:
     """Interpret the argument ``ctx`` of ``emit``.
 
-    ``None`` is the bound context, an ``AuditContext`` is itself, and a ``contextvars.Context`` is
-    the context bound in it. A mapping changes the members of the bound context that it names. Any
-    other object, and one that raises (a proxy outside its request), is the bound one, by mistake.
+    ``None`` means the bound context, a ``contextvars.Context`` the one that is bound in it, and a
+    mapping changes the members of the bound context that it names. With any other object, and one
+    that raises (a proxy outside its request), the bound context is used, and a mistake is reported.
 
     Returns:
         The context; and a description of the mistake, without values, or an empty string.

@@ -146,7 +146,7 @@ class CriticalSection:
             segment.deadline = deadline
             try:
                 done = work(segment)
-            except NO_ROOM:
+            except (*NO_ROOM, SinkError):
                 raise
             except Exception as error:
                 let_through(error)
