@@ -85,8 +85,10 @@ class Format:
 
 def _is_text(line: bytes) -> bool:
     """Whether a line is JSON text wherever it stands (RFC 8259, section 8.1)."""
+    if b"\0" in line:  # of another encoding: JSON has no such byte
+        return False
     if line.isascii():
-        return b"\0" not in line
+        return True
     try:
         return not line.decode().startswith("\ufeff")
     except UnicodeDecodeError as error:
