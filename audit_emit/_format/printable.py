@@ -29,7 +29,8 @@ _NO_INK = re.compile(
 _PICTURES = 0x2400
 """Unicode's Control Pictures: the picture of control character n is at 0x2400 + n."""
 
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31}://)(\S*)")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31}:/+)(\S*)")
+"""With any number of slashes: an address that is taken for a path loses one of them."""
 _PUNCTUATION = frozenset(' "=\\()@#')
 
 
@@ -63,7 +64,7 @@ def without_passwords(text: str) -> str:
 
     Whoever mistypes a command may have written his address where nobody expects one.
     """
-    if "://" not in text:
+    if ":/" not in text:
         return text
     return _ADDRESS.sub(_without_password, text)
 

@@ -32,6 +32,7 @@ from audit_emit._facade.settings import (
     settings,
 )
 from audit_emit._facade.settings import state as compiled_state
+from audit_emit._facade.text import without_passwords
 from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._records import parse
@@ -364,7 +365,7 @@ def _reader(report: Report, name: str, path: Path) -> None:
     """Whether the user of the shipper can read the files."""
     who = pipeline.reader(name)
     if who is None:
-        report.problems.append(f"there is no user {name} on this machine")
+        report.problems.append(f"there is no user {without_passwords(name)} on this machine")
         return
     try:
         why = pipeline.unreadable(path, who)

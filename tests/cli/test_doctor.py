@@ -426,6 +426,8 @@ def test_a_user_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     environ = {"AUDIT_EMIT_JSONL": str(tmp_path / "audit.jsonl")}
     report = examine({}, environ, Way(reader="no-such-user"))
     assert mentions(report.problems, "there is no user no-such-user")
+    report = examine({}, environ, Way(reader="postgresql://me:held@db/audit"))
+    assert mentions(report.problems, "there is no user postgresql://me@db/audit")
 
 
 def asked(tmp_path: Path, url: str, **environ: str) -> Report:

@@ -97,6 +97,7 @@ def test_a_picture_of_a_control_character_is_not_taken_for_it(one: str, other: s
         ("https://me:he?ld@loki/", "https://me?…"),
         ("https://me:he@ld#x@loki/", "https://me@loki/"),
         ("s3://bucket/prefix@2", "s3://bucket/prefix@2"),
+        ("postgresql:/me:held@db/audit: No such file", "postgresql:/me@db/audit: No such file"),
     ],
 )
 def test_an_address_is_shown_without_what_may_be_a_password(address: str, shown: str) -> None:
