@@ -49,8 +49,14 @@ class Command(click.Command):
         return [*own, _no_color(), helping]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; for what is often tried the error says what to type instead."""
+        """As click does; for what is often tried the error says what to type instead.
+
+        An option without a value is refused, as ``--actor "$ID"`` has it where a script does not
+        know ``ID``: it would ask for the records of everybody, or demand nothing.
+        """
         try:
+            if not ctx.resilient_parsing:
+                self._refuse_empty(ctx, list(args))
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             known = {name for one in self.get_params(ctx) for name in one.opts}
@@ -59,6 +65,15 @@ class Command(click.Command):
                     f"there is no {error.option_name}; {_OLD[error.option_name]}", ctx
                 ) from None
             raise
+
+    def _refuse_empty(self, ctx: click.Context, typed: list[str]) -> None:
+        given, _, _ = self.make_parser(ctx).parse_args(typed)
+        for one in self.get_params(ctx):
+            value = given.get(one.name or "")
+            values = value if isinstance(value, list) else [value]
+            if one.param_type_name == "option" and "" in values:
+                told = f"{one.opts[0]} is empty: name something, or leave it out"
+                raise click.UsageError(told, ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples and exit statuses, after the options."""

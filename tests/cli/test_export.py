@@ -62,6 +62,17 @@ def test_filters_choose_records(log: Path, capsysbinary: pytest.CaptureFixture[b
     assert types == ["secret.set"]
 
 
+@pytest.mark.parametrize("option", ["--actor", "--type", "--out"])
+def test_an_option_that_a_script_leaves_empty_is_not_taken_for_none(
+    log: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the records of everybody go out where those of one were meant."""
+    assert main(["export", str(log), option, ""]) == Exit.USAGE
+    told = capsys.readouterr()
+    assert f"{option} is empty" in told.err
+    assert told.out == ""
+
+
 def test_a_schema_says_where_a_field_goes(
     log: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

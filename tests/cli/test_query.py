@@ -488,7 +488,7 @@ def test_a_column_may_be_deep_in_the_fields(run: Run, tmp_path: Path) -> None:
         (["key=A"], "conditions go to --where key=A"),
         ([""], "LOG is empty"),
         (["http://loki:3100"], "the address of Loki goes to --loki"),
-        (["--since", ""], "is no time; understood are: 90s"),
+        (["--since", ""], "--since is empty: name something, or leave it out"),
     ],
 )
 def test_what_is_often_tried_is_answered_with_what_to_type(

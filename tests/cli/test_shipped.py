@@ -112,7 +112,7 @@ def test_a_log_without_a_closed_segment(log: Path, capsys: Output) -> None:
         (["LOG/audit-00000000000000000001.jsonl"], Exit.USAGE, "is not a whole log"),
         (["LOG", "--label", "env"], Exit.USAGE, "env=prod"),
         (["LOG", "--label", "job=x"], Exit.USAGE, "one of the pipeline's own"),
-        (["LOG", "--loki", ""], Exit.USAGE, "which Loki?"),
+        (["LOG", "--loki", ""], Exit.USAGE, "--loki is empty"),
     ],
 )
 def test_what_cannot_be_asked_is_told(
@@ -120,6 +120,14 @@ def test_what_cannot_be_asked_is_told(
 ) -> None:
     assert main(["shipped", *(word.replace("LOG", str(log)) for word in words)]) == code
     assert why.replace("LOG", str(log)) in capsys.readouterr().err
+
+
+def test_without_a_loki_it_asks_which(
+    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.delenv("AUDIT_EMIT_LOKI_URL", raising=False)
+    assert main(["shipped", str(log)]) == Exit.USAGE
+    assert "which Loki?" in capsys.readouterr().err
 
 
 def test_loki_in_trouble_names_nothing(log: Path, fake_loki: LokiServer, capsys: Output) -> None:
