@@ -8,10 +8,9 @@ __all__ = ["is_code", "is_complete"]
 
 _ALONE = Pattern(r"--?(?:no|ask|prompt)-|[^\s]{1,256}\s{1,8}\S(?![^\n]*:\Z)")
 _STATEMENT = Pattern(
-    r"\s{0,64}(?:(?:if|elif|while|def|class|case|unless)\s|for\s[^\n]{1,128}?\sin\s"
-    r"|with\s[^\n]{1,128}?\sas\s)"
+    r"\s{0,64}(?:async\s{1,4})?(?:(?:if|elif|while|def|class|case|unless)\s"
+    r"|for\s[^\n]{1,128}?\sin\s|with\s[^\n]{1,128}?\sas\s)"
 )
-_OF_CODE = Pattern(r"[^\n]{0,256}?(?:\w\(|[{}=]|!\w|\s[<>]\s)")
 
 
 def is_complete(option: str) -> bool:
@@ -22,6 +21,7 @@ def is_complete(option: str) -> bool:
 def is_code(entry: str) -> bool:
     """Whether a text with a sign at its end is a line of a program, which begins a block.
 
-    ``if password != other:`` is one. A prompt may have a remark in brackets: ``Password (again):``.
+    ``if password != other:`` is one. Signs of a program alone tell nothing: a prompt may have a
+    remark in brackets, and ``{"password":`` is a line before its value.
     """
-    return _OF_CODE.match(entry[:-1]) is not None or _STATEMENT.match(entry) is not None
+    return _STATEMENT.match(entry) is not None

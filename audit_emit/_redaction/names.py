@@ -138,9 +138,11 @@ def _harmless(tokens: list[str]) -> bool:
 
 
 def _tells_outcome(tokens: list[str]) -> bool:
-    """``authorization_failed``, ``token_error_message``: what came of it."""
+    """``authorization_failed``, ``token_error_message``, ``pin_attempts_left``: what came of it."""
     if tokens[-1] in ("message", "reason"):
         return not _OF_FAILURES.isdisjoint(tokens)
+    if tokens[-1] in ("left", "remaining"):  # attempts; alone it is one side of a comparison
+        return len(tokens) > 2 and tokens[-2] in words.HARMLESS_LAST
     return tokens[-1] in ("failed", "denied", "granted") and tokens[-2:-1] in _OF_ACCESS
 
 

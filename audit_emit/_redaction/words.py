@@ -225,7 +225,7 @@ HARMLESS_LAST = _words(
     fail failure success successful succeeded error errors namespace use review step minute second
     hour day banner stdin prompt strategy strategies decision factor factors protocol frequency
     device detail access request uid spray spraying stuffing phishing theft dumping
-    left remaining delivery channel recipient notification encoder hasher hashing validator
+    delivery channel recipient notification encoder hasher hashing validator
     validators scheme mounted engine backend color colour validity units flow flows
     """
 )

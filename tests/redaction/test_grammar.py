@@ -83,6 +83,21 @@ def test_a_dict_in_a_text_shows_no_secret_for_being_short(case: str) -> None:
     assert SHORT[case] not in str(Redactor().scrub(case))
 
 
+OF_LETTERS = {
+    'password = md5("mysecretpassword")': "mysecret",
+    "password = local.correct.horse": "correct",
+    "password: #{correcthorse}": "correct",
+    "password: required|in:correcthorse": "correct",
+    "login with password hunter2": "hunter2",
+}
+"""What has the form of code that names a secret, with words only a password has there."""
+
+
+@for_each("case", list(OF_LETTERS))
+def test_words_in_the_form_of_code_are_held_back_unless_they_name_a_secret(case: str) -> None:
+    assert OF_LETTERS[case] not in shown({"x": case})
+
+
 CODES = """
 Your verification code is §.
 your one-time code is §

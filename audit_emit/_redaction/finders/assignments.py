@@ -104,7 +104,7 @@ _DEFAULT = Pattern(
 )
 """What stands before a default: ``process.env.PW || "x"``."""
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
-_ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}]{1,256}\}\}")
+_ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}=]{1,256}\}\}")
 _REFERS = Pattern(r"!(?:Ref|GetAtt|ImportValue|reference)[ \t]{1,8}\Z")
 """Tags of CloudFormation and GitLab before the name of what holds the value."""
 _REFERRED = Pattern(r"\[|[\"']?[A-Za-z][A-Za-z0-9.:]{1,254}[\"']?(?=[\s,}\]]|\Z)")

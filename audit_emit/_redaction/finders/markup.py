@@ -21,7 +21,7 @@ _TEXT = Pattern(r"\s{0,64}<!\[CDATA\[(?:[^\]]|\](?!\]>))*|[^<]*")
 _PROPERTY = Pattern(r"<key>([^<]{1,128})</key>\s{0,64}<(?:string|data|integer)>([^<]+)")
 _MAX_INNER = 2048
 _EMPTY = frozenset(("input", "meta", "br", "img", "link"))
-"""Elements of HTML that have nothing within."""
+"""Elements of HTML that have nothing within; those of XML that are called so are closed."""
 _NEXT = Pattern(
     r">\s{0,8}([\w.\- ]{2,64}?):?\s{0,8}(?:</[\w:.\-]{1,32}>\s{0,16}){1,3}"
     r"(?:<[\w:.\-]{1,32}(?:\s[^<>]{0,128})?>\s{0,8}){1,3}([^<>\s][^<>]{0,1024})"
@@ -52,7 +52,9 @@ def _within(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
             yield match.span(2)
     done = 0
     for match in _ELEMENT.finditer(text):
-        if match.group(2).lower() in _EMPTY:
+        if match.group(2).lower() in _EMPTY and (
+            text.find(f"</{match.group(1)}", match.end(), match.end() + _MAX_INNER) < 0
+        ):
             continue
         of = _ATTRIBUTE.search(match.group(3) or "")
         secret = is_secret(match.group(2)) or (of is not None and is_secret(of.group(1)))

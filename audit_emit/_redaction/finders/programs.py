@@ -104,7 +104,10 @@ _NEXT = Pattern(
     r"((?(1)(?:[^\"'\\]|\\(?![\"']))+"
     r"|(?:[^\s\"'|;&,]|,(?!\s)|(?<=-[A-Za-z])(?:\"[^\"]*\"|'[^']*'))+))"
 )
-_NETRC = Pattern(r"\blogin\s{1,8}(?!(?:with|using|by|via)\s)\S{1,128}\s{1,8}password\s{1,8}(\S+)")
+_NETRC = Pattern(
+    r"\blogin\s{1,8}(?!(?:with|using|by|via)\s{1,8}password\s{1,8}[^\s0-9]{1,64}(?:\s|\Z))"
+    r"\S{1,128}\s{1,8}password\s{1,8}(\S+)"
+)
 _OPTION = Pattern(r"-(?<!\w-)-?[A-Za-z]")
 PROGRAMS = (*_BEGINNINGS, *_OPTIONS, "login")
 """What a text has in it that ``programs`` has to look at."""

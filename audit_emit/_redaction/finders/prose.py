@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from audit_emit._redaction.finders.extent import END
-from audit_emit._redaction.finders.lookups import is_lookup
+from audit_emit._redaction.finders.lookups import gives_value, is_lookup
 from audit_emit._redaction.finders.references import is_reference
-from audit_emit._redaction.finders.words_of_prose import is_before_strong
+from audit_emit._redaction.finders.words_of_prose import is_before_marked
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -243,7 +243,8 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     described = weak and sign.strip() == ":" and _is_description(word)
     if described or _is_of_code(text, start, sign, before):
         return True
-    if is_lookup(word) or _SCHEMA.match(word) or (_SMALL.fullmatch(word) and is_counted(name)):
+    of_schema = _SCHEMA.match(word) is not None and not gives_value(word)
+    if of_schema or is_lookup(word) or (_SMALL.fullmatch(word) and is_counted(name)):
         return True
     operator = sign.strip()
     if operator in ("==", "===", "!=", "!==", "=~", "~=") and _IDENTIFIER.fullmatch(word):
@@ -281,8 +282,10 @@ def _is_number_of(text: str, start: int, name: str, sign: str) -> bool:
     if not counts or text[start - 1 : start] != " ":
         return False
     found = _HOW_MANY.match(text, start)
-    if found is None or _OF_CODES.search(name) is None:
-        return found is not None
+    if found is None or is_before_marked(text, found.end()):
+        return False
+    if _OF_CODES.search(name) is None:
+        return True
     return found.group(2) is not None and len(found.group(1)) < 3
 
 
@@ -323,9 +326,7 @@ def _is_place(text: str, start: int, name: str, *, within: bool) -> bool:
         return True
     if within and _TAG.match(text, start):
         return True
-    if (
-        text.startswith(":", start) and _FILE.search(name) is not None
-    ):  # test_token.py::test_refresh
+    if text.startswith(":", start) and _FILE.search(name):  # test_token.py::test_refresh
         return True
     number = _NUMBER.match(text, start)
     if number is None:
@@ -355,6 +356,7 @@ def _is_prose(text: str, start: int, name: str) -> bool:
         first in _THINGS
         and not name.endswith(_TAKES_WORDS)
         and _OF_PROSE.match(text, word.end()) is not None
+        and not is_before_marked(text, word.end())
     ):
         return True
     ends = after in ("", "\n", "\r") or closed
@@ -366,7 +368,7 @@ def _is_prose(text: str, start: int, name: str) -> bool:
         return False
     if is_weak(name) and not whole and not name.endswith("authorization") and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
-    return first in _PROSE or (first in _REPORTED and not is_before_strong(text, word.end()))
+    return first in _PROSE or (first in _REPORTED and not is_before_marked(text, word.end()))
 
 
 _THINGS = frozenset("password passwords token tokens secret key session credential account".split())

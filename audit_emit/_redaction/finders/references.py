@@ -19,8 +19,10 @@ _READERS = (
     r"|security find-generic-password|secret-tool lookup|printenv|heroku config:get|bw get)"
 )
 """Commands that print a secret; their arguments name it."""
-_FETCHERS = r"(?:lookup|query|env|env_var|getenv|vault|secret|hashi_vault|op|ssm)"
-"""Functions of templates that fetch a secret."""
+_FETCHERS = r"(?:lookup|query|vault|secret|hashi_vault|op|ssm)"
+"""Functions of templates that fetch a secret, by all their arguments."""
+_OF_ENVIRONMENT = r"(?:env|env_var|getenv)"
+"""Functions whose second argument is what is taken where the variable is not set."""
 _ELSE = r"(?:default|coalesce|fallback|ternary|\bor\b|\belse\b|\?|\|\|)"
 """What stands before a value of their own, which may be a secret."""
 _ARGUMENT = r"[^()`$;|&<\r\n]"
@@ -38,7 +40,9 @@ _REFERENCE = Pattern(
     r"[ \t]{0,4}-?\}\}"
     rf"|\{{\{{resolve:[a-z\-]{{2,24}}:{_PATH}{{1,128}}(?::[\w.\-]{{0,64}}){{0,4}}\}}\}}"
     rf"|\{{\{{-?[ \t]{{0,4}}{_FETCHERS}[ \t]{{0,2}}[( ](?![^{{}}]{{0,256}}{_ELSE})"
-    r"[^{}\r\n]{1,256}\}\}"
+    r"(?P<fetched>[^{}\r\n]{1,256})\}\}"
+    rf"|\{{\{{-?[ \t]{{0,4}}{_OF_ENVIRONMENT}[ \t]{{0,2}}[( ][ \t]{{0,2}}"
+    r"[\"'][A-Za-z_]\w{0,63}[\"'][ \t]{0,2}\)?[ \t]{0,4}-?\}\}"
     r"|%[srvdqp]|%\([A-Za-z_][\w.]{0,64}\)[sr]|\{[0-9]?\}|\{(?P<field>[A-Za-z_][A-Za-z_.]{1,64})(?:![rsa])?\}"
     r"|[:@](?P<parameter>[A-Za-z_]{2,64})"
     # Commands, and addresses in a store.
@@ -49,17 +53,20 @@ _REFERENCE = Pattern(
     rf"|file:{{1,2}}/{_PATH}{{1,256}}"
     # What a statement takes from outside, and what Terraform made elsewhere.
     r"|\$[0-9]{1,2}|\?[0-9]{1,2}|[:@]p?[0-9]{1,2}"
-    r"|(?:(?:data|module|each|local|var)|(?:random|aws|google|azurerm|azuread|vault|tls|kubernetes)_\w{2,48})"
+    r"|(?:data(?=\.[a-z]{2,24}_)|each(?=\.(?:key|value)\b)"
+    r"|(?:module|local|var)(?=\.[a-z_]{0,64}_|[^\s]{0,128}\.(?:password|secret|token|value|result|key)\b)"
+    r"|(?:random|aws|google|azurerm|azuread|vault|tls|kubernetes)_[a-z_]{2,48})"
     r"(?:\.[a-z][a-z_]{0,63}[0-9]{0,2}|\[(?:[\"'][a-z][a-z_.]{0,62}[\"']|[0-9]{1,3}|each\.key|count\.index)\])"
     r"{2,6}"
     # Variables of a program.
     r"|(?P<attribute>[a-z_]\w{0,63}(?:\.[A-Za-z_]{1,64}){1,8})"
-    r"|[#@]\{[A-Za-z_][\w.]{1,64}\}|<%[=\-]{0,2}[ \t]{0,4}[A-Za-z_@][\w.@]{0,63}[ \t]{0,4}-?%>"
+    r"|[#@]\{(?P<interpolated>[A-Za-z_][\w.]{1,64})\}"
+    r"|<%[=\-]{0,2}[ \t]{0,4}[A-Za-z_@][\w.@]{0,63}[ \t]{0,4}-?%>"
     # Rules of a form.
     r"|(?:required|nullable|sometimes|string)(?:\|(?:required|nullable|sometimes|string|filled|present"
     r"|confirmed|email|numeric|integer|array|boolean|alpha(?:_num|_dash)?|current_password|password"
-    r"|bail|hashed|(?:min|max|size|digits|digits_between|between|same|different|unique|exists|in"
-    r"|not_in|required_(?:if|with|without|unless))(?::[a-z0-9_,.]{1,32})?)){1,12}"
+    r"|bail|hashed|(?:min|max|size|digits|digits_between|between)(?::[0-9,]{1,12})?"
+    r"|(?:same|different|unique|exists|required_(?:if|with|without|unless))(?::[a-z_,.]{1,32})?)){1,12}"
     # What stands for a value that was left out.
     r"|(?P<example>(?i:your|insert|enter|put|add|replace)[_\-][A-Za-z_\-]{3,64})"
     r"|(?:[A-Za-z][A-Za-z_\-]{1,12}[_\-])?(?:\*{2,256}|[xX]{4,256}|\u2022{2,256}|\u25cf{2,256})"
@@ -97,6 +104,13 @@ def reference_end(text: str, start: int) -> int:
     return found.end() if _means_one(found.groupdict()) else start
 
 
+_DRAWN = Pattern(
+    r"[\"'](?![A-Z0-9_]{1,256}[\"'])(?=[^\"'/]{0,256}[0-9!#$%^*+~@=])(?=[^\"'/]{0,256}[A-Za-z])"
+    r"[^\"'/]{4,256}[\"']"
+)
+"""An argument that is no path and no name of a variable, and has more than letters."""
+
+
 def _may_be(value: str) -> bool:
     if value[:1] in _STARTS:
         return True
@@ -127,7 +141,10 @@ def _means_one(groups: dict[str, str | None]) -> bool:
     example = groups["example"]
     if example is not None:
         return is_secret_name(example) or example.isupper() or example.lower().endswith("here")
-    field = groups["field"]
+    fetched = groups["fetched"]
+    if fetched is not None:
+        return _DRAWN.search(fetched) is None
+    field = groups["field"] or groups["interpolated"]
     if field is not None:
         return "." in field or "_" in field or is_secret_name(field)
     words = groups["words"]

@@ -8,7 +8,7 @@ from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.names import fold
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["MARKED", "STRONG", "is_before_strong", "is_fact", "is_word", "unless_redacted"]
+__all__ = ["MARKED", "STRONG", "is_before_marked", "is_fact", "is_word", "unless_redacted"]
 
 MARKED = Pattern(r"(?=.*[0-9])(?=.*[^\W\d_]).{4,}|.*[!#$%^*+~@=].*")
 """Digits and letters, or a character that words and names do not have."""
@@ -30,13 +30,16 @@ def is_word(value: str) -> bool:
     return _WORD.fullmatch(value) is not None or not value.strip("*-_.\u2022x") or fold(value) == ""
 
 
-def is_before_strong(text: str, at: int) -> bool:
-    """Whether the next word has the look of a secret: ``password: found x``."""
-    following = _FOLLOWING.match(text, at)
-    return following is not None and STRONG.match(following.group(1)) is not None
+def is_before_marked(text: str, at: int) -> bool:
+    """Whether one of the next words has digits and letters: ``password: found x``."""
+    words = _FOLLOWING.match(text, at)
+    return words is not None and any(
+        MARKED.match(word) is not None and "=" not in word and not is_fact(word)
+        for word in words.group().split()
+    )
 
 
-_FOLLOWING = Pattern(r"[ \t]{1,4}([^\s,;]{4,64})")
+_FOLLOWING = Pattern(r"[ \t,:\-]{0,4}(?:[ \t]{1,4}[^\s]{1,64}){1,4}")
 
 
 def is_fact(value: str) -> bool:
