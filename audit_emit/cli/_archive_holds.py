@@ -30,7 +30,7 @@ from audit_emit.cli._bar import on_terminal
 from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
-from audit_emit.cli._logs import SEQ, NoLog, logs_argument, named
+from audit_emit.cli._logs import SEQ, logs_argument, named
 from audit_emit.cli._signer import active, durable
 from audit_emit.errors import ArchiveError, ConfigError, RetentionError
 from audit_emit.log import KeyRing
@@ -160,15 +160,12 @@ def _change(
     """Record it in the chain, if it is not so already, and let the objects follow.
 
     Raises:
-        NoLog: there is no record, so that it may be a file of somebody else.
         UsageError: there is no such hold, or another one of this name.
         ArchiveError: see ``_on_objects``.
         RetentionError: it is to be released, and the log does not verify.
     """
     with one.reader() as reader:
         holds, first = Holds.of(reader, ring), reader.bounds().first
-    if first is None:
-        raise NoLog(f"{visible(one.name)} has no record that could be held; nothing was written")
     there = holds.named(hold.name)
     if action == PLACED and any(map(hold.differs, there)):
         raise click.UsageError(f"there is another hold {visible(hold.name)}; release it")
@@ -181,7 +178,7 @@ def _change(
         where = settings.shown if settings is not None else ""
         one.record(HOLD, hold_fields(action, wanted[0], where))
     objects = 0
-    if settings is not None:
+    if settings is not None and first is not None:
         with one.reader() as reader:
             holds = Holds.of(reader, ring)
         objects = _on_objects(first.chain, holds, settings, ring, free=action == RELEASED)

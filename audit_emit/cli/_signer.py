@@ -17,7 +17,9 @@ from audit_emit._facade.files import Layout, layout_of
 from audit_emit._facade.keys import Ed25519Key
 from audit_emit._facade.settings import settings
 from audit_emit._facade.signing import Checkpointer, Note, handed_over, note_of, retry_write
+from audit_emit._facade.text import visible
 from audit_emit.cli._exit import Exit
+from audit_emit.cli._logs import NoLog
 from audit_emit.errors import ConfigError
 from audit_emit.log import AuditLog, Checkpoint, KeyRing
 
@@ -186,7 +188,11 @@ def _signer(
 def emitter_of(
     file: Path, origin: str | None, *, stdout: bool, durability: str | None = None
 ) -> MaintenanceEmitter:
-    """An emitter whose records look like those of the service that writes the log."""
+    """An emitter whose records look like those of the service that writes the log.
+
+    Raises:
+        NoLog: the file has something in it and no record, so that it may be somebody else's.
+    """
     given: dict[str, Any] = {"jsonl": str(file), "checkpoint": False, "origin": origin}
     if durability is not None:
         given["durability"] = durability
@@ -195,6 +201,8 @@ def emitter_of(
     service = _service(file)
     if service is not None:
         given["service"] = service
+    elif file.exists() and file.stat().st_size and AuditLog(str(file), KeyRing()).head() is None:
+        raise NoLog(f"{visible(str(file))} is no log, as no record is in it; nothing was written")
     found: Settings = settings(given)
     return MaintenanceEmitter(msgspec.structs.replace(found, signing_key=None))
 

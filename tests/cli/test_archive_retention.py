@@ -281,10 +281,13 @@ def test_a_hold_has_a_name_that_a_removal_can_carry_on(log: SignedLog) -> None:
     assert of_type(log, "audit.hold")[-1]["hold"] == "-"
 
 
-def test_no_hold_is_written_into_a_file_that_is_no_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("archive", "hold", "case-17"), ("anomalies", "--follow")])
+def test_no_record_is_written_into_a_file_that_is_no_log(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     foreign = tmp_path / "hosts"
     foreign.write_text("127.0.0.1 localhost\n")
-    assert main(["archive", "hold", "case-17", str(foreign)]) == Exit.NOTHING
+    assert main([*command, str(foreign)]) == Exit.NOTHING
     assert foreign.read_text() == "127.0.0.1 localhost\n"
 
 

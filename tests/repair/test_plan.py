@@ -219,6 +219,14 @@ class TestCommand:
         assert main(["repair", "--apply", "--key", str(key), str(log.directory)]) == Exit.OK
         assert "moved to quarantine/" in capsys.readouterr().out
 
+    def test_the_active_file_may_be_named_from_where_it_is(
+        self, log: MadeLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spoil(log)
+        monkeypatch.chdir(log.directory)
+        assert main(["repair", "--apply", "audit.jsonl"]) == main(["verify", str(log.directory)])
+        assert list((log.directory / "quarantine").glob("*.bytes"))
+
     def test_a_log_that_cannot_be_written_is_left_as_it_is(
         self, log: MadeLog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -32,10 +32,10 @@ class Layout(NamedTuple):
 
     @classmethod
     def of(cls, path: str) -> Layout:
-        """The layout around the active segment at ``path`` (absolute)."""
+        """The layout around the active segment at ``path``."""
         directory, name = os.path.split(path)
         stem, ending = os.path.splitext(name)
-        return cls(directory, path, path + ".lock", stem, ending)
+        return cls(directory or os.curdir, path, path + ".lock", stem, ending)
 
     @property
     def lock_twin(self) -> str:
