@@ -171,9 +171,8 @@ def _received(claim: Claim, logs: Sequence[str]) -> tuple[Sequence[str], int]:
         CheckpointError: the log has another record there, or none.
         LookupError: no log has this chain, or the record was removed.
     """
-    ring = KeyRing.from_sources([])
     for where in grouped(named(logs)):
-        with open_reader(*where, ring=ring) as reader:
+        with open_reader(*where) as reader:
             first, last = reader.bounds()
             if last is None or last.chain != claim.chain:
                 continue

@@ -235,7 +235,8 @@ def _text(given: str) -> str:
     try:
         return Path(given).read_text("utf-8")[:8192].strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{given} is no verifier key, and no file with one: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ValueError(f"{given} is no verifier key, and no file with one: {why}") from None
 
 
 @contextmanager

@@ -255,3 +255,15 @@ def test_our_own_is_served_until_a_signal_comes(
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == Exit.OK
     assert b"\xe2\x80\x94 w.example " in (log.path / "checkpoint").read_bytes()
+
+
+def test_a_key_that_is_none_is_told_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name, why in (("", "Is a directory"), ("none", "No such file"), ("binary", "no text")):
+        words = ["--key", f"{tmp_path}/{name}", "https://witness.example.com", str(tmp_path)]
+        assert main(["witness", "add", *words]) == Exit.USAGE
+        told = " ".join(capsys.readouterr().err.split())
+        assert why in told
+        assert "Errno" not in told
