@@ -75,8 +75,9 @@ _LITERAL = Pattern(r"(?:true|false|null|True|False|None|[0-9]{1,18})(?=\s{0,4}[,
 """A member of a dict that is no text."""
 _NO_COOKIE = Pattern(
     r"[\w.\-]{1,128}=(?:\"\"|deleted)?"
-    r"(?:;[ \t]{0,4}(?i:(?:expires|max-age|path|domain|samesite|priority)=[^;=\r\n\"']{0,64}"
-    r"|secure|httponly|partitioned)){1,10}(?=;?[ \t]{0,4}(?:[\r\n\"'\\]|\Z))"
+    r"(?:;[ \t]{0,4}(?i:expires=[\w ,:+\-]{0,40}|max-age=-?[0-9]{0,10}"
+    r"|(?:path|domain|samesite|priority)=[^;=\s,\"']{0,64}|secure|httponly|partitioned)){1,10}"
+    r"(?=;?[ \t]{0,4}(?:[\r\n\"'\\]|\Z))"
 )
 """A cookie that is taken away, with nothing behind it but its attributes: no other cookie."""
 _WHOLE_LINE = ("cookie", "authorization")

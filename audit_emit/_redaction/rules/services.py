@@ -101,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         examples=lambda: ("https://thingsboard.cloud/api/v1/" + sample("board", "lower", 20),),
     ),
     *token("nylas-key", "nyk_v0_", "alnum", 58, least=32),
-    *token("svix-key", "testsk_", "alnum", 32, least=24),
+    *token("svix-key", "testsk_", "word", 32, least=24),
     *token("val-town-token", "vtwn_", "alnum", 24, least=20),
-    *token("xata-key", "xau_", "alnum", 40, least=24),
+    *token("xata-key", "xau_", "word", 40, least=24),
 )
