@@ -24,6 +24,7 @@ IsSecret = Callable[[str], bool]
 _MAX_TOKENS = 2048
 _MAX_DEPTH = 16
 _MAX_NAME = 256
+_MAX_OPENED = 4  # never closed, so maybe none, as in ``[INFO: got {…}``
 _SHORTEST = 3
 _LONG = 2048
 
@@ -138,15 +139,15 @@ class Container:
 
 
 def parse(text: str) -> list[Container]:
-    """The outermost containers of a text; where one is not closed, it reaches to the end."""
+    """The outermost containers of a text; one that is never closed reaches to the end."""
     found: list[Container] = []
-    at = count = 0
+    at = count = opened = 0
     begin = _BEGIN.search(text)
     while begin is not None and count < _MAX_TOKENS:
         outermost, count = _container(text, begin.start(), count)
-        if outermost.quotes:
-            found.append(outermost)
-        at = outermost.end
+        found += [outermost] if outermost.quotes else []
+        opened += (unclosed := outermost.end == len(text) and not outermost.whole)
+        at = begin.end() if unclosed and opened <= _MAX_OPENED else outermost.end
         begin = _BEGIN.search(text, at)
     return found
 
