@@ -36,26 +36,28 @@ LIMITS = (
 """Title, ours, the other, the limit of the geometric mean, and that of the worst shape."""
 
 
-def rounds_of(directory: Path, shape: str, rounds: int, calls: int) -> tuple[Rounds, bool]:
-    """The times of every contender in every round, and whether our logs are whole.
+def rounds_of(directory: Path, shape: str, rounds: int, calls: int) -> tuple[Rounds, bool, int]:
+    """The times of every contender in every round, and what became of our logs.
 
     In a round one follows the other, each in a process of its own.
+
+    Returns:
+        The times; whether the logs are whole; how many lines of them did not come out of the pipe.
     """
     with ExitStack() as stack:
-        workers = {}
+        workers, stdouts = {}, []
         for at, (name, (peer, environment)) in enumerate(CONTENDERS.items()):
             place = directory / str(at)
             place.mkdir()
-            stdout = stack.enter_context(busy())
+            stdouts.append(stdout := stack.enter_context(busy()))
             worker = Worker(peer, place, stdout, BENCH_SHAPE=shape, **environment)
             workers[name] = stack.enter_context(worker)
         taken = in_turns(workers, rounds, calls)
-    logs = [check(directory / str(at)) for at, (peer, _) in _numbered() if peer == OURS]
-    return taken, all(not log.damage and log.records == (rounds + 1) * calls for log in logs)
-
-
-def _numbered() -> list[tuple[int, tuple[str, dict[str, str]]]]:
-    return list(enumerate(CONTENDERS.values()))
+    ours = [at for at, (peer, _) in enumerate(CONTENDERS.values()) if peer == OURS]
+    logs = [check(directory / str(at)) for at in ours]
+    whole = all(not log.damage and log.records == (rounds + 1) * calls for log in logs)
+    written = sum(log.records + log.own for log in logs)
+    return taken, whole, written - sum(stdouts[at].lines for at in ours)
 
 
 def ratio(taken: Rounds, ours: str, other: str) -> float:
@@ -78,13 +80,16 @@ def measure(directory: Path, *, quick: bool) -> list[Figure]:
     """The ratios: their geometric means, and the worst shapes."""
     rounds, calls = (3, 500) if quick else (15, 1000)
     by_shape: dict[str, Rounds] = {}
-    sound = True
+    sound, lost = True, 0
     for at, shape in enumerate(SHAPES):
         place = directory / str(at)
         place.mkdir()
-        by_shape[shape], whole = rounds_of(place, shape, rounds, calls)
+        by_shape[shape], whole, missing = rounds_of(place, shape, rounds, calls)
         sound &= whole
+        lost += missing
     print(table(by_shape), file=sys.stderr)
+    if lost:  # an event whose line is not taken costs more: say so beside the figures
+        print(f"{lost} lines of ours were not taken by a reader in time", file=sys.stderr)
     figures = []
     for title, ours, other, limit, worst_limit in LIMITS:
         ratios = {shape: ratio(taken, ours, other) for shape, taken in by_shape.items()}
