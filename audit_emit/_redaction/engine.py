@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from audit_emit._redaction import digits
 from audit_emit._redaction.finders import structures
+from audit_emit._redaction.finders.containers import MAX_TOKENS
 from audit_emit._redaction.finders.extent import PLACEHOLDER
 from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.finders.references import is_reference
@@ -24,8 +25,6 @@ __all__ = ["MOST_FOUND", "Engine", "Found"]
 _MOST_OF_ONE_RULE = 512
 _MAX_OF_EACH_READING = 4096
 _ESCAPED_TAIL = Pattern(r"[%\\&][^\s\"'<>,;]{0,256}")
-_MAX_STRINGS = 32
-"""Texts in quotes within dicts and lists that are looked at: what follows them is held back."""
 _MAX_NESTED = 2
 MOST_FOUND = 64
 """A text with more secrets in it is held back from there on."""
@@ -40,6 +39,31 @@ class Found(NamedTuple):
     start: int
     end: int
     rule: str
+
+
+class _Left:
+    """What may still be looked at of the texts in quotes within the dicts and lists of one text.
+
+    They may be in each other, so that without bounds each character would be looked at many times.
+    What is beyond them is held back.
+
+    Attributes:
+        texts: so many more of them, and ``characters`` in all.
+        tokens: words and signs of the dicts and lists in them.
+    """
+
+    __slots__ = ("characters", "texts", "tokens")
+
+    def __init__(self) -> None:
+        self.texts = 32
+        self.characters = 8192
+        self.tokens = MAX_TOKENS
+
+    def takes(self, text: str) -> bool:
+        """Whether another text may be looked at."""
+        self.texts -= 1
+        self.characters -= len(text)
+        return self.texts >= 0 and self.characters >= 0
 
 
 class Engine:
@@ -119,11 +143,12 @@ class Engine:
             found.append(Found(end, len(text), found[0].rule))
         for steps in undone:
             found += self._in_reading(steps, judged, is_secret)
-        found += self._in_structures(judged, is_secret, until=end)
+        left = _Left()
+        found += self._in_structures(judged, is_secret, left, until=end)
         if undone and not judged.containers:
             steps = undone[-1]
             inner = structures.Judged(steps[-1].text, is_member)
-            for start, end, rule in self._in_structures(inner, is_secret):
+            for start, end, rule in self._in_structures(inner, is_secret, left):
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
 
@@ -163,7 +188,7 @@ class Engine:
         if until < len(said):
             inner.append(Found(until, len(said), inner[0].rule))
         judged = structures.Judged(said, is_member)
-        for one in (*inner, *self._in_structures(judged, is_secret, until=until)):
+        for one in (*inner, *self._in_structures(judged, is_secret, _Left(), until=until)):
             start, end = _placed(steps, one[:2])
             further = _ESCAPED_TAIL.match(text, end)
             found.append(Found(start, end if further is None else further.end(), one.rule))
@@ -184,36 +209,39 @@ class Engine:
         self,
         judged: structures.Judged,
         is_secret: SecretNames,
+        left: _Left,
         depth: int = 0,
         *,
         until: int | None = None,
-        left: list[int] | None = None,
     ) -> Iterator[Found]:
         """What is secret in the dicts and lists of a text, and in each of their strings.
 
-        Those that begin behind ``until`` are not looked at: they are held back anyway. ``left``
-        says how many may be looked at, those within others among them.
+        Those that begin behind ``until`` are not looked at: they are held back anyway.
         """
         text = judged.text
         for first, last in judged.held:
             yield Found(first, last, "structure")
-        left = [_MAX_STRINGS] if left is None else left
-        for start, end in structures.strings(judged.containers, len(text)):
+        # From the first to the last: what is beyond the bounds is all that follows. Dicts that are
+        # never closed may have the same texts in them.
+        for start, end in sorted(set(structures.strings(judged.containers, len(text)))):
             if until is not None and start >= until:
                 return
             steps = quoted(text[start:end])
             said = steps[-1].text
             if not self._suspicious(said):
                 continue
-            left[0] -= 1
-            if left[0] < 0:
+            if not left.takes(said):
                 yield Found(start, len(text), "structure")
                 return
             inner = list(self._find(said, is_secret))
             if depth < _MAX_NESTED:
-                within = structures.Judged(said, judged.is_secret)
+                within = structures.Judged(said, judged.is_secret, left.tokens)
+                left.tokens -= within.tokens
+                if within.cut and within.tokens < MAX_TOKENS:
+                    yield Found(start, len(text), "structure")
+                    return
                 inner = [one for one in inner if not _is_settled(one, within)]
-                inner += self._in_structures(within, is_secret, depth + 1, left=left)
+                inner += self._in_structures(within, is_secret, left, depth + 1)
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)

@@ -115,8 +115,10 @@ def find_siblings(
     elif kind == "list":
         into.pairs = all(map(_is_pair, entries))
         name, of_pairs = (above.label, above.pairs) if above is not None else ("", False)
-        into.by_place = _places_held(entries, names_secret, name=name, pair=of_pairs or is_tuple)
-        into.columns = _columns_of_first_row(entries, names_secret)
+        if len(entries) > 1:  # one says nothing of others
+            pair = of_pairs or is_tuple
+            into.by_place = _places_held(entries, names_secret, name=name, pair=pair)
+            into.columns = _columns_of_first_row(entries, names_secret)
         into.label = name
     from_above = () if above is None else above.columns or above.within.get(above.label, ())
     if from_above:

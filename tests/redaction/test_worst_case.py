@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -58,6 +59,21 @@ def test_the_steps_of_what_was_slow_once_grow_no_faster_either(fragment: str) ->
     for text in (short, long):
         slow_texts.scrub(text)
     assert calls(long) <= 20 * calls(short) + 2000
+
+
+def test_texts_in_dicts_that_are_never_closed_are_looked_at_few_times() -> None:
+    text = repeated(['t o k e n = b;"password" => "{' + "(" * 200], '{"a": [')
+    slow_texts.scrub(text)
+    assert calls(text) < 20 * LENGTH
+
+
+def test_of_texts_within_dicts_in_each_other_what_is_too_much_is_held_back() -> None:
+    inner = json.dumps({"pw": "x", "note": "a token and " + "more words " * 500})
+    text = json.dumps({"a": json.dumps({"b": json.dumps({"c": inner}), "d": "nothing"})})
+    scrubbed = slow_texts.REDACTOR.scrub(text)
+    assert scrubbed is not None
+    assert "nothing" not in scrubbed
+    assert scrubbed.startswith('{"a": "')
 
 
 def test_a_text_of_nothing_but_names_of_secrets_is_held_back_from_some_place_on() -> None:
