@@ -50,14 +50,16 @@ class _Left:
     Attributes:
         texts: so many more of them, and ``characters`` in all.
         tokens: words and signs of the dicts and lists in them.
+        found: for those in the text itself, and for those in such a text: places of secrets.
     """
 
-    __slots__ = ("characters", "texts", "tokens")
+    __slots__ = ("characters", "found", "texts", "tokens")
 
     def __init__(self) -> None:
         self.texts = 32
         self.characters = 8192
         self.tokens = MAX_TOKENS
+        self.found = [MOST_FOUND] * (_MAX_NESTED + 1)
 
     def takes(self, text: str) -> bool:
         """Whether another text may be looked at."""
@@ -242,6 +244,11 @@ class Engine:
                     return
                 inner = [one for one in inner if not _is_settled(one, within)]
                 inner += self._in_structures(within, is_secret, left, depth + 1)
+            inner = _merge(inner) if inner else inner
+            left.found[depth] -= len(inner)
+            if left.found[depth] < 0:
+                yield Found(start, len(text), "structure")
+                return
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)

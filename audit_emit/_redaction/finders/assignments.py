@@ -117,11 +117,19 @@ _MOST = 64
 """Values that are found in one text: more are held back as one, with all that follows."""
 
 
-def assignments(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    """``password=x``, ``"token": "x"``, ``Cookie: a=b``: the value of a secret name."""
+def assignments(
+    text: str, is_secret: IsSecret, is_meant: Callable[[int], bool] | None = None
+) -> Iterator[Span]:
+    """``password=x``, ``"token": "x"``, ``Cookie: a=b``: the value of a secret name.
+
+    ``is_meant`` says of the end of a name whether it is looked at; all are without it.
+    """
     extents = Extents(text)
     beside = NameAndValue(text, is_secret, extents)
-    for found, span in enumerate(_assignments(text, is_secret, beside, extents)):
+    matches = _outside_of_arns(text)
+    if is_meant is not None:
+        matches = (match for match in matches if is_meant(match.end(1)))
+    for found, span in enumerate(_assignments(text, matches, is_secret, beside, extents)):
         if found == _MOST:
             yield min(span[0], beside.waiting_from()), len(text)
             return
@@ -129,11 +137,15 @@ def assignments(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 
 def _assignments(
-    text: str, is_secret: IsSecret, beside: NameAndValue, extents: Extents
+    text: str,
+    matches: Iterator[re.Match[str]],
+    is_secret: IsSecret,
+    beside: NameAndValue,
+    extents: Extents,
 ) -> Iterator[Span]:
     done = names = 0
     kinds: dict[str, int] = {}
-    for match in _outside_of_arns(text):
+    for match in matches:
         if match.end() < done:
             continue
         name = match.group(1)

@@ -85,12 +85,17 @@ def _arguments(text: str, at: int) -> Iterator[Span]:
         at = match.end()
 
 
+_QUOTED = (
+    r"=(?![=~])[ \t]{0,4}(?:<[\w.]{1,32}>[ \t]{0,4})?[bBrRuUfFL@N]{0,2}(\\{0,7}[\"'`])"
+    r"(?=[^\"'`\\\r\n])"
+)
+_GIVEN = Pattern(_QUOTED)
 _DECLARATION = Pattern(
     r"[ \t]{0,4}:?[ \t]{0,4}"
-    r"(\{[^{}\"'\n]{1,64}\}|[^\"'\n=;()]{0,100}"
-    r"(?:(?:\([^()\n]{0,64}\)|[\"']\w{1,16}[\"'])[^\"'\n=;()]{0,32}){0,4})"
-    r"[ \t]{0,4}:?=(?![=~])[ \t]{0,4}(?:<[\w.]{1,32}>[ \t]{0,4})?[bBrRuUfFL@N]{0,2}"
-    r"(\\{0,7}[\"'`])([^\"'`\\\r\n]{1,256})(?=\2)"
+    # What is compared here once is given back to nothing: what follows begins with ``=``.
+    r"(?=(\{[^{}\"'\n]{1,64}\}|[^\"'\n=;()]{0,100}"
+    r"(?:(?:\([^()\n]{0,64}\)|[\"']\w{1,16}[\"'])[^\"'\n=;()]{0,32}){0,4}))\1"
+    rf"[ \t]{{0,4}}:?{_QUOTED}([^\"'`\\\r\n]{{1,256}})(?=\2)"
 )
 
 _MAX_TYPE = 512
@@ -100,15 +105,16 @@ def _declarations(text: str, is_secret: IsSecret) -> Iterator[Span]:
     """``Dim password As String = "x"``: a name, its type, a quoted value."""
     if "=" not in text:
         return
-    done = sign = 0
+    done = 0
+    given = _GIVEN.search(text)
     for place in places(text, is_secret):
         if place.end < done or not place.whole:
             continue
-        if sign < place.end:
-            sign = text.find("=", place.end)
-        if sign < 0:
+        if given is not None and given.start() < place.end:
+            given = _GIVEN.search(text, place.end)
+        if given is None:
             return
-        if sign - place.end > _MAX_TYPE:
+        if given.start() - place.end > _MAX_TYPE:
             continue
         match = _DECLARATION.match(text, place.end)
         if match is None:

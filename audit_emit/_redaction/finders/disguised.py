@@ -7,11 +7,13 @@ and the rules for names with values look at that.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.disguises import undisguised
 from audit_emit._redaction.finders.assignments import assignments
 from audit_emit._redaction.finders.extent import Span
+from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.finders.unpunctuated import sentences
 from audit_emit._runtime.lazy import Pattern
 
@@ -26,20 +28,46 @@ _APART = Pattern(
 
 
 _BEFORE = 512
-"""Characters before a name that may belong to it: other words of it."""
+"""Characters before the first of them that are looked at, too."""
+_MEANT = 192
+"""Characters from where such a name begins to the end of the last word that may belong to it."""
 
 
 def values(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """What has such a name."""
-    said = _APART.sub(_joined, _SPELLED.sub(lambda match: undisguised(match.group()), text))
-    if said == text:
+    changed: list[int] = []
+
+    def undone(match: re.Match[str]) -> str:
+        name = match.group()
+        usual = undisguised(name)
+        if usual != name:
+            changed.append(match.start())
+        return usual
+
+    def joined(match: re.Match[str]) -> str:
+        changed.append(match.start())
+        return _joined(match)
+
+    said = _APART.sub(joined, _SPELLED.sub(undone, text))
+    if not changed:
         return
-    # What is before the first of them was looked at as it stands.
-    first = max(0, next(at for at in range(len(text)) if said[at] != text[at]) - _BEFORE)
+    changed.sort()
+    # What is before the first of them was looked at as it stands, and what is far behind each.
+    first = max(0, changed[0] - _BEFORE)
     said = said[first:]
+
+    def is_changed(end: int) -> bool:
+        """Whether such a name, or another word behind it, ends there."""
+        at = bisect_left(changed, end + first - _MEANT)
+        return at < len(changed) and changed[at] <= end + first
+
+    names = is_secret if isinstance(is_secret, SecretNames) else SecretNames(is_secret)
     for find in (assignments, sentences):
-        for start, end in find(said, is_secret):
+        for start, end in find(said, names, is_changed):
             yield start + first, end + first
+    last = names.looked_at(said)
+    if last < len(said):
+        yield last + first, len(text)
 
 
 def _joined(match: re.Match[str]) -> str:

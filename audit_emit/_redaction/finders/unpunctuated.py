@@ -78,9 +78,16 @@ _A_NUMBER = Pattern("[0-9][0-9][0-9]")
 _LOOK_BACK = 128
 
 
-def sentences(text: str, is_secret: IsSecret) -> Iterator[Span]:
-    """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose."""
+def sentences(
+    text: str, is_secret: IsSecret, is_meant: Callable[[int], bool] | None = None
+) -> Iterator[Span]:
+    """``Your password is x``, ``Client secret - x``: as far as ``x`` is no word of prose.
+
+    ``is_meant`` says of the end of a name whether it is looked at; all are without it.
+    """
     for place in places(text, is_secret):
+        if is_meant is not None and not is_meant(place.end):
+            continue
         weak = place.weak
         yield from _codes(text, place)
         match = _BESIDE.match(text, place.end)
