@@ -174,13 +174,13 @@ class Emitter:
             outbox = self.outbox
             recorded = outbox.record(part, closing)
             # One deadline for all that this call waits for, and for all that others left to do.
-            latest = 0.0
             if recorded is not None:
                 receipt, line, shown = recorded
                 if NOTED and self.settings.jsonl is not None:
                     NOTED[0](receipt)
                 if shown:
                     return receipt
+                latest = 0.0
             else:
                 latest = monotonic() + LOCK_SECONDS - self.builder.waited()
                 linked = outbox.link(self.clock.draft(part, closing), latest)

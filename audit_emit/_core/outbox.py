@@ -168,11 +168,11 @@ class Outbox:
         store = self._quick
         if self.pending or store is None or self.fault is not None:
             return None
-        mirrored = self.mirrored
+        record, mirrored = store.record, self.mirrored
         mirror = mirrored.mirror
         if mirror is None or mirrored.waiting:
-            return store.record(part, closing, _NOWHERE)
-        return store.record(part, closing, mirror)
+            return record(part, closing, _NOWHERE)
+        return record(part, closing, mirror)
 
     def link_or_raise(self, draft: Draft) -> Linked:
         """Append one event now, or raise: it is not kept for later.

@@ -122,27 +122,29 @@ class RecordBuilder:
         wire = ctx.wire
         if wire is None or wire[0] is not self:
             wire = self._wire(ctx)
-        if type(event_type) is not str and issubclass(type(event_type), str):
-            event_type = as_text(event_type)
         # Only exact strings get there, so no other object can ever be equal to a key.
-        kind = self.kinds.get(event_type) if type(event_type) is str else None
+        if type(event_type) is str:
+            kind = self.kinds.get(event_type)
+        elif issubclass(type(event_type), str):
+            kind = self.kinds.get(event_type := as_text(event_type))
+        else:
+            kind = None
         if kind is None:
             if not self.takes(event_type):
                 return self._invalid(ctx, event_type, fields)
             kind = self._kind(event_type)
-        if not self._processors:
-            # What is harmless at first sight takes one call in C, where there is one.
-            if self._encode_plain is None:
-                body = self.normaliser.fast(fields, kind[1])
-            else:
-                made = self._encode_plain(fields, self._names[kind[1]], None)
-                if type(made) is str:
-                    body = made
-                else:
-                    body = self.normaliser.finished(made, fields, kind[1])
-            if body is not None:
-                return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
-        return self._full(ctx, event_type, fields, {})
+        if self._processors:
+            return self._full(ctx, event_type, fields, {})
+        # What is harmless at first sight takes one call in C, where there is one.
+        encode = self._encode_plain  # called as a method, it would be looked for in the class first
+        if encode is None:
+            body = self.normaliser.fast(fields, kind[1])
+        else:
+            made = encode(fields, self._names[kind[1]], None)
+            body = made if type(made) is str else self.normaliser.finished(made, fields, kind[1])
+        if body is None:
+            return self._full(ctx, event_type, fields, {})
+        return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]
 
     def takes(self, event_type: Any) -> bool:
         """Whether a record can be of this type."""

@@ -54,10 +54,11 @@ class CompiledAppend:
 
     def record(self, part: Part, closing: str, mirror: DirectMirror) -> Recorded | None:
         """See ``QuickStore``."""
-        section, clock = self._section, self._clock
+        section, append, note = self._section, self.append, self._note
         kept: list[Any] = [None]
         before = ""
-        if clock.now_ns is not time_ns or not section.take_turn():
+        is_usual = self._clock.now_ns is time_ns
+        if not (is_usual and (section.mutex.acquire(False) or section.wait_turn())):
             return None
         place, segment = section.place, section.segment
         # A signal handler that forked meanwhile has left the child another section.
@@ -72,7 +73,7 @@ class CompiledAppend:
             # Nothing is called between these looks and the call: no signal is seen there. Nor does
             # anything take memory after it: what is written is known.
             end = size, segment.seq, before, segment.last_ns, segment.fresh
-            made = self.append(kept, place, part, closing, end, mirror.direct, mirror.checked)
+            made = append(kept, place, part, closing, end, mirror.direct, mirror.checked)
             if made is None:
                 return None
             receipt, line, segment.size, segment.last_ns, looked, checked, shown = made
@@ -85,8 +86,9 @@ class CompiledAppend:
             if shown:
                 mirror.last = line
                 mirror.fault = None
-                mirror.checked = checked or mirror.checked
-            self._note(line)
+                if checked:
+                    mirror.checked = checked
+            note(line)
             return receipt, line, shown
         except BaseException:
             if not section.gone:

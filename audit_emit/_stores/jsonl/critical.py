@@ -101,10 +101,9 @@ class CriticalSection:
         """Whether the thread that waited last for a lock has got it."""
         return self._patient and self._threads_move
 
-    def take_turn(self) -> bool:
-        """Take the thread lock if it is free, or will be in a moment; whether it is taken."""
-        taken: bool = self.mutex.acquire(False)
-        return taken or (self.is_moving and self.mutex.acquire(timeout=TURN_SECONDS))
+    def wait_turn(self) -> bool:
+        """Take the thread lock, which was not free, if it is in a moment; whether it is taken."""
+        return self.is_moving and self.mutex.acquire(timeout=TURN_SECONDS)
 
     def is_inside(self) -> bool:
         """Whether this thread is in the middle of a write, and a signal handler asks."""

@@ -53,7 +53,8 @@ class Durability:
         self.lines: list[bytes] | None = self.group.lines if self.group is not None else None
         """Lines that wait for a sync of the group, and their bytes."""
         self.size: int = 0
-        self.calls_again = False
+        self._due = 1
+        """The length of ``lines`` at which the group has to hear of them next."""
         self._unsynced = Unsynced()
         self._section: CriticalSection | None = None
 
@@ -91,8 +92,8 @@ class Durability:
             return
         try:
             lines.append(line)
-            self.size += len(line)
-            if len(lines) in WAKE or self.calls_again or self.size > MOST_BYTES:
+            self.size = size = self.size + len(line)
+            if len(lines) >= self._due or size > MOST_BYTES:
                 self._wake()
         except Exception as error:  # noqa: BLE001 - anything may fail
             let_through(error)
@@ -144,7 +145,8 @@ class Durability:
             del lines[:half]
             group.forgotten += half
             self.size = sum(map(len, lines))
-        self.calls_again = not group.wake()
+        # Where there is no thread to be had, the next line asks for one again.
+        self._due = next((n for n in WAKE if n > len(lines)), MOST) if group.wake() else 0
 
     def _sync_now(self, lines: list[bytes]) -> None:
         """Sync; the records are in the file either way."""
@@ -171,7 +173,7 @@ class Durability:
             copy = os.dup(descriptor) if descriptor >= 0 else -1
             take()
             self.size = 0
-            self.calls_again = False
+            self._due = 1
             return copy
         finally:
             mutex.release()

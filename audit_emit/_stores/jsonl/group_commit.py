@@ -29,7 +29,7 @@ FLOOD = 5000
 MOST = 10_000
 MOST_BYTES = 16 * 1024 * 1024
 """Lines that are kept to be written again, should their sync fail; of more, the oldest are not."""
-WAKE = frozenset({1, RECORDS, FLOOD, MOST})
+WAKE = (1, RECORDS, FLOOD, MOST)
 """The lengths of ``lines`` at which the thread has to hear of it."""
 
 SECONDS = 0.2
