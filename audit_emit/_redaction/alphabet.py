@@ -6,6 +6,8 @@ and with letters of other alphabets that look like those of Latin (Unicode UTS 3
 
 from __future__ import annotations
 
+from typing import Any
+
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = ["folded_text", "plain_letters"]
@@ -16,6 +18,7 @@ _LOOKALIKES = str.maketrans(
     "\u0410\u0415\u041e\u0420\u0421\u0423\u0425\u0422\u041c\u041d\u041a\u0412\u0406\u0405",
     "aeopcyxisdgoapiAEOPCYXTMHKBIS",
 ) | {0x3C2: "\u03c3"}
+_READ_AS: dict[int, Any] = {**_LOOKALIKES, **_INVISIBLE}
 _ACCENTS = Pattern("[\u0300-\u036f\u0483-\u0487\u0610-\u061a\u064b-\u065f\u3099\u309a]+")
 _OTHERS = Pattern("[\u0131\u0261\u0370-\u052f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 
@@ -28,7 +31,7 @@ def plain_letters(text: str) -> str:
 
     text = _ACCENTS.sub("", normalize("NFKD", text))
     if _OTHERS.search(text) is not None:
-        text = text.translate(_INVISIBLE).translate(_LOOKALIKES)
+        text = text.translate(_READ_AS)
     return normalize("NFC", text)
 
 

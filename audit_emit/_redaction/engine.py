@@ -146,11 +146,11 @@ class Engine:
         for steps in undone:
             found += self._in_reading(steps, judged, is_secret)
         left = _Left()
-        found += self._in_structures(judged, is_secret, left, until=end)
+        found += self._in_structures(judged, found, is_secret, left, until=end)
         if undone and not judged.containers:
             steps = undone[-1]
             inner = structures.Judged(steps[-1].text, is_member)
-            for start, end, rule in self._in_structures(inner, is_secret, left):
+            for start, end, rule in self._in_structures(inner, [], is_secret, left):
                 found.append(Found(*_placed(steps, (start, end)), rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
 
@@ -190,7 +190,8 @@ class Engine:
         if until < len(said):
             inner.append(Found(until, len(said), inner[0].rule))
         judged = structures.Judged(said, is_member)
-        for one in (*inner, *self._in_structures(judged, is_secret, _Left(), until=until)):
+        inner += self._in_structures(judged, inner, is_secret, _Left(), until=until)
+        for one in inner:
             start, end = _placed(steps, one[:2])
             further = _ESCAPED_TAIL.match(text, end)
             found.append(Found(start, end if further is None else further.end(), one.rule))
@@ -210,6 +211,7 @@ class Engine:
     def _in_structures(
         self,
         judged: structures.Judged,
+        known: list[Found],
         is_secret: SecretNames,
         left: _Left,
         depth: int = 0,
@@ -218,16 +220,20 @@ class Engine:
     ) -> Iterator[Found]:
         """What is secret in the dicts and lists of a text, and in each of their strings.
 
-        Those that begin behind ``until`` are not looked at: they are held back anyway.
+        Those in what is ``known`` to be secret are not looked at, nor those that begin behind
+        ``until``: they are held back anyway.
         """
         text = judged.text
-        for first, last in judged.held:
-            yield Found(first, last, "structure")
+        held = [Found(*span, "structure") for span in judged.held]
+        yield from held
+        is_held = _Covered(text, [*known, *held])
         # From the first to the last: what is beyond the bounds is all that follows. Dicts that are
         # never closed may have the same texts in them.
         for start, end in sorted(set(structures.strings(judged.containers, len(text)))):
             if until is not None and start >= until:
                 return
+            if is_held(start, end):
+                continue
             steps = quoted(text[start:end])
             said = steps[-1].text
             if not self._suspicious(said):
@@ -243,7 +249,7 @@ class Engine:
                     yield Found(start, len(text), "structure")
                     return
                 inner = [one for one in inner if not _is_settled(one, within)]
-                inner += self._in_structures(within, is_secret, left, depth + 1)
+                inner += self._in_structures(within, inner, is_secret, left, depth + 1)
             inner = _merge(inner) if inner else inner
             left.found[depth] -= len(inner)
             if left.found[depth] < 0:
@@ -252,6 +258,24 @@ class Engine:
             for one in inner:
                 first, last = _placed(steps, one[:2])
                 yield Found(start + first, start + last, one.rule)
+
+
+class _Covered:
+    """Says of a part of a text whether it is within one that is held back.
+
+    Args:
+        text: the text.
+        found: what is held back of it.
+    """
+
+    def __init__(self, text: str, found: list[Found]) -> None:
+        found = _not_yet_redacted(text, found) if found else found
+        self._found = _merge(found)
+        self._starts = [one.start for one in self._found]
+
+    def __call__(self, start: int, end: int) -> bool:
+        at = bisect_right(self._starts, start) - 1
+        return at >= 0 and end <= self._found[at].end
 
 
 def _last_looked_at(found: list[Found], length: int) -> int:

@@ -138,8 +138,8 @@ _UUID = Pattern(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _UUID_SIZE = 36
 _SHORT = 10
 _IDENTIFIER = Pattern(r"[A-Za-z_][A-Za-z_.]*(?:\(\))?[:;,)]?(?![\w\-!$@#%^*+=~])")
-_TYPE = Pattern(
-    r"(?:[&*]|\[\]){0,2}(?:'\w{1,16}[ \t])?(?:mut[ \t])?([A-Za-z_][\w.:]{0,40})"
+_TYPE = Pattern(  # the word is compared once: no shorter one reaches a sign that it does not
+    r"(?:[&*]|\[\]){0,2}(?:'\w{1,16}[ \t])?(?:mut[ \t])?(?=([A-Za-z_][\w.:]{0,40}))\1"
     r"[^=\n\"']{0,80}?:?=(?!=)[ \t]{0,4}(?=\S)"
 )
 
