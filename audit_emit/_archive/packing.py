@@ -81,8 +81,11 @@ class Packer:
             try:
                 for block in data:
                     waiting.append(pool.submit(self.add, block))
-                    if len(waiting) > _AHEAD:
-                        waiting.popleft().result()
+                    if len(waiting) == _AHEAD:
+                        # Half of them at a time: to be woken for each one takes time as well.
+                        done = [waiting.popleft() for _ in range(_AHEAD // 2)]
+                        for one in reversed(done):
+                            one.result()
                     yield block
                 while waiting:
                     waiting.popleft().result()

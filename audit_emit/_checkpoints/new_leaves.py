@@ -29,7 +29,7 @@ _LARGE_CHUNK = 128 * 1024
 """Bytes read at a time when no other thread has to be considered."""
 
 use(_compiled.linked)
-merkle_ranges.use(_compiled.subtrees)
+merkle_ranges.use(_compiled.parents)
 
 _CHECKPOINT = b'Z","event_type":"audit.checkpoint",'
 _OWN = b'Z","event_type":"audit.'
@@ -152,12 +152,11 @@ class GrowingTree:
     def _add_block(self, proof: Proof) -> None:
         """Add a block that consists of records only, which almost all blocks do."""
         self.chain, self.head = proof.chain, proof.marks[-1].hash
-        leaves = bytes.fromhex("".join(proof.hashes))
         known = 0
         for mark in proof.marks:
             if self._tiled is not None:
                 begin, end = self.frontier.size + 1 - proof.seq, mark.seq + 1 - proof.seq
-                self._tiled.take(leaves[begin * HASH : end * HASH])
+                self._tiled.take(proof.hashes[begin * HASH : end * HASH])
             self.frontier.extend(mark.nodes)
             if self._compare():
                 known = mark.seq + 1 - proof.seq

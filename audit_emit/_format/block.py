@@ -18,8 +18,8 @@ import msgspec
 
 from audit_emit._format.line_splitter import ended_lines, first_lines
 from audit_emit._format.link import HASH_MEMBER, LINK_MIN, TS, link_of
-from audit_emit._format.merkle_ranges import Nodes, nodes_of
-from audit_emit._format.span import Span, span_of
+from audit_emit._format.merkle_ranges import HASH, Nodes, nodes_of
+from audit_emit._format.span import Span, between
 from audit_emit._format.unanchored import Tail, Watch
 
 _TOO_MANY = 10**19
@@ -29,19 +29,23 @@ _VERSION = b',"v":1,"id":"'
 _SHAPES = 4
 """Records with and without a trace, before and after another digit of ``seq``."""
 
-_TOLD = b'Z","event_type":"audit.'
-_TYPE = _TOLD.removesuffix(b"audit.")
-_KIND = slice(36, 36 + len(_TOLD))
+_KIND_AT = 36
 """Where a record whose ``ts`` has nine digits says of which type it is."""
+
+_TYPE = b'Z","event_type":"'
+_OF_LOG = b"audit."
+_TOLD = _TYPE + _OF_LOG
 
 _BODY = slice(-HASH_MEMBER - 1)
 """What is hashed of a line with its newline, but for the closing brace."""
 
+Found = tuple[bytes, bytes, bytes, bool]
+"""Of lines that follow each other: the hashes of all, one after the other; of what they begin with,
+up to a place, the lowest and the highest; whether one of them has what was looked for behind it."""
 
-Linked = Callable[[bytes, str, int, str], list[str] | None]
+Linked = Callable[[bytes, str, int, str, int, bytes, bytes], Found | None]
 linked: Linked | None = None
-"""What does the work of ``_hashes`` faster, given a block, and of its first line chain, ``seq`` and
-``prev_hash``; set by ``use``."""
+"""What does the work of ``_linked`` faster; set by ``use``."""
 
 
 def use(function: Linked | None) -> None:
@@ -67,7 +71,8 @@ class Mark(NamedTuple):
     """The chain at one record.
 
     Attributes:
-        seq, hash, ts: of the record.
+        seq, hash: of the record.
+        ts: of the record; empty where what the records say is not looked at.
         nodes: the leaves from the mark before this one up to this record.
         tail: what is counted of the records from there on.
     """
@@ -96,7 +101,7 @@ class Proof(NamedTuple):
         records: how many they are.
         marks: those asked for, and the last record.
         own: what the log says about itself.
-        hashes: of all of them, 64 hex digits, if they were asked for.
+        hashes: of all of them, 32 bytes each, if they were asked for.
         span: their earliest and latest ``ts``, if it was asked for.
     """
 
@@ -106,7 +111,7 @@ class Proof(NamedTuple):
     records: int
     marks: list[Mark]
     own: list[Own]
-    hashes: Sequence[str] = ()
+    hashes: bytes = b""
     span: Span = ("", "")
 
 
@@ -131,27 +136,23 @@ def prove(
         watch: which records are counted.
         leaves: whether to return the hash of every record.
         span: whether to return their earliest and latest ``ts``.
-        shape: whether to look for the version in each; for a tree alone its hash is enough.
+        shape: whether to look for the version in each, and for the ``ts`` of marks; for a tree
+            alone its hash is enough.
     """
-    lines = ended_lines(block)
-    if len(lines) * LINK_MIN > len(block):
-        return None  # most of them are too short for records, and to hash them takes memory
-    first = link_of(lines[0][:-1])
-    if first is None:
+    first = _link_of_first(block)
+    found = _follow(block, first, _KIND_AT, _TYPE, _OF_LOG)
+    if first is None or found is None:
         return None
-    chain, seq, prev_hash = first[1].decode(), int(first[2]), first[3].decode()
-    hashes = _hashes(block, lines, chain, seq, prev_hash)
-    if hashes is None:
-        return None
-    kinds = set(map(itemgetter(_KIND), lines))
-    if not all(kind.startswith(_TYPE) for kind in kinds):
-        return None
+    hashes, low, high, told = found
+    lines = ended_lines(block) if shape else []
     if shape and not _ordinary(lines, strict=strict):
         return None
-    own = _own(lines) if _TOLD in kinds else []
+    chain, seq, prev_hash = first
+    own = _own(lines or ended_lines(block)) if told else []
     marks = _marks(seq, hashes, named, lines, tree=tree, watch=watch)
-    times = span_of(lines) if span else ("", "")
-    return Proof(chain, prev_hash, seq, len(lines), marks, own, hashes if leaves else (), times)
+    times = between(low + _TYPE, high + _TYPE) if span else ("", "")
+    count = len(hashes) // HASH
+    return Proof(chain, prev_hash, seq, count, marks, own, hashes if leaves else b"", times)
 
 
 def prove_links(block: bytes) -> Proof | None:
@@ -163,28 +164,57 @@ def prove_links(block: bytes) -> Proof | None:
     Returns:
         A proof with the hashes of all records; ``None`` when one of them does not follow.
     """
-    first = link_of(first_lines(block, 1)[0]) if linked is not None else None
-    if first is None or linked is None:
-        return prove(block, leaves=True)
-    chain, seq, prev_hash = first[1].decode(), int(first[2]), first[3].decode()
-    hashes = linked(block, chain, seq, prev_hash)
-    if not hashes:
+    first = _link_of_first(block)
+    found = _follow(block, first, 0, b"", b"")
+    if first is None or found is None:
         return None
-    last = Mark(seq + len(hashes) - 1, hashes[-1], "", [], Tail())
-    return Proof(chain, prev_hash, seq, len(hashes), [last], [], hashes)
+    chain, seq, prev_hash = first
+    hashes = found[0]
+    count = len(hashes) // HASH
+    last = Mark(seq + count - 1, hashes[-HASH:].hex(), "", [], Tail())
+    return Proof(chain, prev_hash, seq, count, [last], [], hashes)
 
 
-def _hashes(
-    block: bytes, lines: list[bytes], chain: str, seq: int, prev_hash: str
-) -> list[str] | None:
-    """The hashes of the lines if each is the record after the one before; else ``None``."""
-    if linked is not None:
-        return linked(block, chain, seq, prev_hash)
-    hashes = [sha256(b"\0" + line[_BODY] + b"}").hexdigest() for line in lines]
-    return hashes if _linked(lines, chain, seq, [prev_hash, *hashes]) else None
+def _link_of_first(block: bytes) -> tuple[str, int, str] | None:
+    """Chain, ``seq`` and ``prev_hash`` of the first record of a block."""
+    link = link_of(first_lines(block, 1)[0])
+    return (link[1].decode(), int(link[2]), link[3].decode()) if link is not None else None
 
 
-def _linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str]) -> bool:
+def _follow(
+    block: bytes, first: tuple[str, int, str] | None, place: int, alike: bytes, mark: bytes
+) -> Found | None:
+    """What is found of lines if each is the record after the one before; see ``_linked``."""
+    if first is None:
+        return None
+    return (linked or _linked)(block, *first, place, alike, mark)
+
+
+def _linked(
+    block: bytes, chain: str, seq: int, prev_hash: str, place: int, alike: bytes, mark: bytes
+) -> Found | None:
+    """What is found of lines if each is the record after the one before, and else ``None``.
+
+    Args:
+        block: whole lines.
+        chain, seq, prev_hash: of the first record.
+        place: bytes of what lines begin with, which is compared.
+        alike: has to stand there in each.
+        mark: what may stand behind that.
+    """
+    lines = ended_lines(block)
+    if len(lines) * LINK_MIN > len(block):
+        return None  # most of them are too short for records, and to hash them takes memory
+    hashes = [sha256(b"\0" + line[_BODY] + b"}").digest() for line in lines]
+    if not _are_linked(lines, chain, seq, [prev_hash, *map(bytes.hex, hashes)]):
+        return None
+    kinds = {line[place : place + len(alike) + len(mark)] for line in lines}
+    if not all(kind.startswith(alike) for kind in kinds):
+        return None
+    return b"".join(hashes), min(lines)[:place], max(lines)[:place], alike + mark in kinds
+
+
+def _are_linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str]) -> bool:
     """Whether the lines end as records do that have these hashes, the first one's link included."""
     start = f',"chain":"{chain}","seq":'
     ends = [
@@ -221,23 +251,23 @@ def _ordinary(lines: list[bytes], *, strict: bool) -> bool:
 
 def _marks(
     first: int,
-    hashes: list[str],
+    hashes: bytes,
     named: Sequence[int],
     lines: list[bytes],
     *,
     tree: bool,
     watch: Watch | None,
 ) -> list[Mark]:
-    last = first + len(hashes) - 1
+    last = first + len(hashes) // HASH - 1
     here = named[bisect_left(named, first) : bisect_left(named, last)]
     ends = [first - 1, *here, last]
     marks = []
     for before, seq in pairwise(ends):
-        rows = slice(before + 1 - first, seq + 1 - first)
-        nodes = nodes_of(before, bytes.fromhex("".join(hashes[rows]))) if tree else []
-        tail = watch.tail(lines[rows]) if watch is not None and seq > watch.after else Tail()
-        ts = lines[seq - first][TS].decode("latin-1")
-        marks.append(Mark(seq, hashes[seq - first], ts, nodes, tail))
+        begin, end = before + 1 - first, seq + 1 - first
+        nodes = nodes_of(before, hashes[begin * HASH : end * HASH]) if tree else []
+        tail = watch.tail(lines[begin:end]) if watch is not None and seq > watch.after else Tail()
+        ts = lines[end - 1][TS].decode("latin-1") if lines else ""
+        marks.append(Mark(seq, hashes[(end - 1) * HASH : end * HASH].hex(), ts, nodes, tail))
     return marks
 
 
@@ -246,5 +276,5 @@ def _own(lines: list[bytes]) -> list[Own]:
     return [
         Own(row, offset, line[:-1])
         for row, (offset, line) in enumerate(zip(offsets, lines, strict=False))
-        if line[_KIND] == _TOLD
+        if line.startswith(_TOLD, _KIND_AT)
     ]

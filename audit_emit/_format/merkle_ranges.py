@@ -17,34 +17,43 @@ Nodes = list[tuple[int, bytes]]
 HASH = 32
 """Bytes of a leaf, and of the root of a subtree."""
 
-Subtrees = Callable[[int, bytes], Nodes]
-subtrees: Subtrees | None = None
-"""What does the work of ``nodes_of`` faster; set by ``use``."""
+Parents = Callable[[bytes], bytes]
+parents: Parents | None = None
+"""What does the work of ``_parents`` faster; set by ``use``."""
 
 
-def use(function: Subtrees | None) -> None:
+def use(function: Parents | None) -> None:
     """Have trees hashed by this; ``None``: by Python."""
-    global subtrees  # noqa: PLW0603 - there is one for the process, and nothing else is kept
-    subtrees = function
+    global parents  # noqa: PLW0603 - there is one for the process, and nothing else is kept
+    parents = function
 
 
 def nodes_of(start: int, leaves: bytes) -> Nodes:
-    """The subtrees over leaves, one hash after the other; the first has the index ``start``."""
-    return subtrees(start, leaves) if subtrees is not None else _nodes_of(start, leaves)
+    """The subtrees over leaves, one hash after the other; the first has the index ``start``.
 
-
-def _nodes_of(start: int, leaves: bytes) -> Nodes:
+    Raises:
+        ValueError: the last hash is cut off.
+    """
+    if len(leaves) % HASH:
+        raise ValueError(f"a hash has {HASH} bytes")
     left: Nodes = []
     right: Nodes = []
-    row, level = [leaves[at : at + HASH] for at in range(0, len(leaves), HASH)], 0
+    row, level = leaves, 0
     while row:
         if start & 1:
-            left.append((level, row.pop(0)))
+            left.append((level, row[:HASH]))
+            row = row[HASH:]
             start += 1
-        if len(row) & 1:
-            right.append((level, row.pop()))
-        pairs = iter(row)
-        row = [sha256(b"\1" + a + b).digest() for a, b in zip(pairs, pairs, strict=True)]
+        if len(row) // HASH & 1:
+            right.append((level, row[-HASH:]))
+            row = row[:-HASH]
+        row = (parents or _parents)(row)
         start >>= 1
         level += 1
     return left + right[::-1]
+
+
+def _parents(row: bytes) -> bytes:
+    """The inner nodes over a row of pairs of hashes."""
+    pairs = range(0, len(row), 2 * HASH)
+    return b"".join(sha256(b"\1" + row[at : at + 2 * HASH]).digest() for at in pairs)

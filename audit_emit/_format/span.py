@@ -18,12 +18,19 @@ _TS = re.compile(
 
 
 def span_of(lines: list[bytes]) -> Span:
-    """The earliest and the latest ``ts`` of some lines.
+    """The earliest and the latest ``ts`` of some lines."""
+    return between(min(lines), max(lines))
+
+
+def between(low: bytes, high: bytes) -> Span:
+    """The earliest and the latest ``ts`` of lines, from their first and last one.
 
     Where the first and the last line in the order of their bytes begin as records do, every other
     one has what they begin with alike, and behind it a time that is between theirs as a text.
+
+    Args:
+        low, high: these two, or what they begin with.
     """
-    low, high = min(lines), max(lines)
     if not (_TS.match(low) and _TS.match(high)):
         return UNTIMED
     return low[TS].decode(), high[TS].decode()

@@ -200,7 +200,7 @@ static PyObject *line_of(const Given *given, PyObject *id, char **hash)
     at = put_text(at, given->closing.text, given->closing.size);
     at = put_text(at, link, linked);
     *hash = put_text(at, HASH, SIZE(HASH));
-    leaf_hash(begin, (size_t)body + 1, *hash); /* with the quotation mark that ends `prev_hash` */
+    leaf_hash(begin, (size_t)body + 1, *hash, false); /* with the quotation mark that ends `prev_hash` */
     put_text(*hash + HASH_SIZE, END, SIZE(END));
     return line;
 }

@@ -98,11 +98,8 @@ static bool same_bytes(Rest *line, Rest *column, size_t size)
     char hex[HASH_SIZE];
     if ((size_t)(column->stop - column->at) < size)
         return false;
-    for (size_t i = 0; i < size; i++) {
-        unsigned char one = (unsigned char)*column->at++;
-        hex[2 * i] = "0123456789abcdef"[one >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[one & 15];
-    }
+    put_hex(hex, (const unsigned char *)column->at, size);
+    column->at += size;
     return skip(line, hex, 2 * size);
 }
 

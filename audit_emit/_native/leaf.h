@@ -49,25 +49,41 @@ static inline Py_ssize_t put_link(char *begin, const char *chain, long long seq,
     return at - begin;
 }
 
+/* Bytes as hex digits. */
+static inline void put_hex(char *at, const unsigned char *bytes, size_t size)
+{
+    for (const unsigned char *stop = bytes + size; bytes < stop; bytes++) {
+        *at++ = "0123456789abcdef"[*bytes >> 4];
+        *at++ = "0123456789abcdef"[*bytes & 15];
+    }
+}
+
 /* sha256.c */
 
 /* Find out what the processor has for it; before anything is hashed. */
 void choose_hash(void);
 
-/* The leaf hash of docs/wire-format.md, section 2: SHA-256(0x00 || body || '}'), as hex. */
-void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE]);
+/* The leaf hashes of docs/wire-format.md, section 2, SHA-256(0x00 || body || '}'), of up to LANES bodies,
+ * 32 bytes each; `anywhere`: without the instructions that a processor may have for it. */
+#define LANES 2
+void leaf_hashes(int count, const char *const bodies[], const size_t lengths[], unsigned char *digests,
+                 bool anywhere);
 
-/* The same without the instructions that a processor may have for it. */
-void leaf_hash_anywhere(const char *body, size_t length, char hex[HASH_SIZE]);
+static inline void leaf_hash(const char *body, size_t length, char hex[HASH_SIZE], bool anywhere)
+{
+    unsigned char digest[DIGEST_SIZE];
+    leaf_hashes(1, &body, &length, digest, anywhere);
+    put_hex(hex, digest, DIGEST_SIZE);
+}
 
-/* The hash of an inner node: SHA-256(0x01 || left || right); `node` may be where `pair` begins. */
-void node_hash(const unsigned char pair[2 * DIGEST_SIZE], unsigned char node[DIGEST_SIZE]);
+/* The hashes of inner nodes, SHA-256(0x01 || left || right). */
+void node_hashes(const unsigned char *pairs, size_t count, unsigned char *nodes);
 
-/* append.c, copies.c, linked.c, nodes.c, plain.c: functions of the module */
+/* append.c, copies.c, linked.c, plain.c: functions of the module */
 PyObject *py_append(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *py_copied(PyObject *module, PyObject *args);
 PyObject *py_linked(PyObject *module, PyObject *args);
-PyObject *py_subtrees(PyObject *module, PyObject *args);
+PyObject *py_parents(PyObject *module, PyObject *args);
 PyObject *py_encoder(PyObject *module, PyObject *args);
 
 #endif

@@ -9,7 +9,7 @@ static PyObject *py_leaf_hash(PyObject *Py_UNUSED(module), PyObject *args)
     int anywhere = 0;
     if (!PyArg_ParseTuple(args, "y#|p:leaf_hash", &body, &size, &anywhere))
         return NULL;
-    (anywhere ? leaf_hash_anywhere : leaf_hash)(body, (size_t)size, hex);
+    leaf_hash(body, (size_t)size, hex, anywhere);
     return PyUnicode_FromStringAndSize(hex, HASH_SIZE);
 }
 
@@ -27,11 +27,11 @@ static PyMethodDef methods[] = {
      "leaf_hash(body, anywhere=False, /)\n--\n\nThe leaf hash of a body, without its closing brace, as "
      "hex; `anywhere`: without a processor's own instructions for it."},
     {"linked", py_linked, METH_VARARGS,
-     "linked(block, chain, seq, prev_hash, /)\n--\n\nThe hashes of a block's lines if each is the "
-     "record that follows the one before; else None."},
-    {"subtrees", py_subtrees, METH_VARARGS,
-     "subtrees(start, leaves, /)\n--\n\nLevel and root of each complete subtree over leaves, 32 bytes "
-     "each, the first of which has the index `start`."},
+     "linked(block, chain, seq, prev_hash, place, alike, mark, /)\n--\n\nIf each line of a block is the "
+     "record that follows the one before, and has `alike` at `place`: the hashes of all; the lowest and the "
+     "highest of what is before `place`; whether one has `mark` behind `alike`. Else None."},
+    {"parents", py_parents, METH_VARARGS,
+     "parents(row, /)\n--\n\nThe inner nodes of a tree over a row of pairs of hashes, 32 bytes each."},
     {NULL, NULL, 0, NULL},
 };
 

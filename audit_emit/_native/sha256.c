@@ -19,7 +19,19 @@ static const uint32_t BEGIN[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
-typedef void (*Compress)(uint32_t state[8], const unsigned char *data, size_t blocks);
+#define RUNS 3
+
+/* A message that is hashed: what is left of it, as up to three runs of whole blocks. */
+typedef struct {
+    uint32_t state[8];
+    const unsigned char *at[RUNS];
+    size_t blocks[RUNS];
+    int run;                        /* the first of them that is not done */
+    unsigned char edges[3 * BLOCK]; /* the first block, and the last one or two */
+} Message;
+
+/* Takes so many blocks of the same run of each of up to LANES messages. */
+typedef void (*Compress)(Message *const messages[], int count, size_t blocks);
 
 static inline uint32_t turn(uint32_t word, int by)
 {
@@ -28,19 +40,10 @@ static inline uint32_t turn(uint32_t word, int by)
 
 static inline uint32_t load(const unsigned char *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[RUNS];
 }
 
-/* One round; instead of moving eight words along, each call names them one place further on. */
-#define ROUND(a, b, c, d, e, f, g, h, t)                                                         \
-    do {                                                                                         \
-        uint32_t first = h + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (g ^ (e & (f ^ g)))      \
-            + K[t] + w[t];                                                                       \
-        d += first;                                                                              \
-        h = first + (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + ((a & b) | (c & (a | b)));        \
-    } while (0)
-
-static void compress_anywhere(uint32_t state[8], const unsigned char *data, size_t blocks)
+static void compress_one(uint32_t state[8], const unsigned char *data, size_t blocks)
 {
     for (; blocks; blocks--, data += BLOCK) {
         uint32_t w[64];
@@ -53,62 +56,96 @@ static void compress_anywhere(uint32_t state[8], const unsigned char *data, size
         }
         uint32_t v[8];
         memcpy(v, state, sizeof v);
-        for (int t = 0; t < 64; t += 8) {
-            ROUND(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], t);
-            ROUND(v[7], v[0], v[1], v[2], v[3], v[4], v[5], v[6], t + 1);
-            ROUND(v[6], v[7], v[0], v[1], v[2], v[3], v[4], v[5], t + 2);
-            ROUND(v[5], v[6], v[7], v[0], v[1], v[2], v[3], v[4], t + 3);
-            ROUND(v[4], v[5], v[6], v[7], v[0], v[1], v[2], v[3], t + 4);
-            ROUND(v[3], v[4], v[5], v[6], v[7], v[0], v[1], v[2], t + 5);
-            ROUND(v[2], v[3], v[4], v[5], v[6], v[7], v[0], v[1], t + 6);
-            ROUND(v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[0], t + 7);
-        }
+        /* Instead of moving the words a to h, each round names them one place further on. */
+        for (int t = 0; t < 64; t += 8)
+#pragma GCC unroll 8
+            for (int i = 0; i < 8; i++) {
+#define V(letter) v[(letter - 'a' + 8 - i) & 7]
+                uint32_t first = V('h') + (turn(V('e'), 6) ^ turn(V('e'), 11) ^ turn(V('e'), 25))
+                    + (V('g') ^ (V('e') & (V('f') ^ V('g')))) + K[t + i] + w[t + i];
+                V('d') += first;
+                V('h') = first + (turn(V('a'), 2) ^ turn(V('a'), 13) ^ turn(V('a'), 22))
+                    + ((V('a') & V('b')) | (V('c') & (V('a') | V('b'))));
+            }
         for (int i = 0; i < 8; i++)
             state[i] += v[i];
     }
+}
+
+static void compress_anywhere(Message *const messages[], int count, size_t blocks)
+{
+    for (int i = 0; i < count; i++)
+        compress_one(messages[i]->state, messages[i]->at[messages[i]->run], blocks);
 }
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #include <cpuid.h>
 #include <immintrin.h>
 
-/* The instructions keep the state as the words ABEF and CDGH, highest first. */
-__attribute__((target("sha,sse4.1,ssse3"))) static void
-compress_x86(uint32_t state[8], const unsigned char *data, size_t blocks)
+#define WITH_SHA __attribute__((target("sha,sse4.1,ssse3")))
+
+/* The instructions keep the state as the words ABEF and CDGH, highest first. Each waits for what the
+ * one before it gives, so two messages side by side take little longer than one. */
+WITH_SHA static inline __attribute__((always_inline)) void
+side_by_side(Message *const messages[], const int count, size_t blocks)
 {
     const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
-    __m128i abef = _mm_set_epi32((int)state[0], (int)state[1], (int)state[4], (int)state[5]);
-    __m128i cdgh = _mm_set_epi32((int)state[2], (int)state[3], (int)state[6], (int)state[7]);
-    for (; blocks; blocks--, data += BLOCK) {
-        const __m128i abef_before = abef, cdgh_before = cdgh;
-        __m128i w[4];
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) {
-            if (i < 4) {
-                w[i] = _mm_loadu_si128((const __m128i *)(data + 16 * i));
-                w[i] = _mm_shuffle_epi8(w[i], big_endian);
-            }
-            else {
-                __m128i seven_back = _mm_alignr_epi8(w[(i + 3) & 3], w[(i + 2) & 3], 4);
-                __m128i next = _mm_sha256msg1_epu32(w[i & 3], w[(i + 1) & 3]);
-                next = _mm_add_epi32(next, seven_back);
-                w[i & 3] = _mm_sha256msg2_epu32(next, w[(i + 3) & 3]);
-            }
-            __m128i round = _mm_loadu_si128((const __m128i *)(K + 4 * i));
-            round = _mm_add_epi32(round, w[i & 3]);
-            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, round);
-            round = _mm_shuffle_epi32(round, 0x0e);
-            abef = _mm_sha256rnds2_epu32(abef, cdgh, round);
-        }
-        abef = _mm_add_epi32(abef, abef_before);
-        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+    __m128i abef[LANES], cdgh[LANES], abef_before[LANES], cdgh_before[LANES], w[LANES][4];
+    const unsigned char *data[LANES];
+    for (int m = 0; m < count; m++) {
+        const int *state = (const int *)messages[m]->state;
+        abef[m] = _mm_set_epi32(state[0], state[1], state[4], state[5]);
+        cdgh[m] = _mm_set_epi32(state[2], state[3], state[6], state[7]);
+        data[m] = messages[m]->at[messages[m]->run];
     }
-    uint32_t found[8];
-    _mm_storeu_si128((__m128i *)found, abef);
-    _mm_storeu_si128((__m128i *)(found + 4), cdgh);
-    static const int places[8] = {3, 2, 7, 6, 1, 0, 5, 4};
-    for (int i = 0; i < 8; i++)
-        state[i] = found[places[i]];
+    for (; blocks; blocks--) {
+        for (int m = 0; m < count; m++) {
+            abef_before[m] = abef[m];
+            cdgh_before[m] = cdgh[m];
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++)
+#pragma GCC unroll 2
+            for (int m = 0; m < count; m++) {
+                __m128i *words = w[m];
+                if (i < 4) {
+                    words[i] = _mm_loadu_si128((const __m128i *)(data[m] + 16 * i));
+                    words[i] = _mm_shuffle_epi8(words[i], big_endian);
+                }
+                else {
+                    __m128i seven_back = _mm_alignr_epi8(words[(i + 3) & 3], words[(i + 2) & 3], 4);
+                    __m128i next = _mm_sha256msg1_epu32(words[i & 3], words[(i + 1) & 3]);
+                    next = _mm_add_epi32(next, seven_back);
+                    words[i & 3] = _mm_sha256msg2_epu32(next, words[(i + 3) & 3]);
+                }
+                __m128i round = _mm_loadu_si128((const __m128i *)(K + 4 * i));
+                round = _mm_add_epi32(round, words[i & 3]);
+                cdgh[m] = _mm_sha256rnds2_epu32(cdgh[m], abef[m], round);
+                round = _mm_shuffle_epi32(round, 0x0e);
+                abef[m] = _mm_sha256rnds2_epu32(abef[m], cdgh[m], round);
+            }
+        for (int m = 0; m < count; m++) {
+            abef[m] = _mm_add_epi32(abef[m], abef_before[m]);
+            cdgh[m] = _mm_add_epi32(cdgh[m], cdgh_before[m]);
+            data[m] += BLOCK;
+        }
+    }
+    for (int m = 0; m < count; m++) {
+        static const int places[8] = {3, 2, 7, 6, 1, 0, 5, 4};
+        uint32_t found[8];
+        _mm_storeu_si128((__m128i *)found, abef[m]);
+        _mm_storeu_si128((__m128i *)(found + 4), cdgh[m]);
+        for (int i = 0; i < 8; i++)
+            messages[m]->state[i] = found[places[i]];
+    }
+}
+
+WITH_SHA static void compress_x86(Message *const messages[], int count, size_t blocks)
+{
+    if (count == LANES)
+        side_by_side(messages, LANES, blocks);
+    else
+        side_by_side(messages, 1, blocks);
 }
 
 static bool has_sha_instructions(void)
@@ -124,34 +161,67 @@ static bool has_sha_instructions(void)
 #define compress_x86 compress_anywhere
 #endif
 
-static void hash(Compress compress, const char *body, size_t length, char hex[64])
+/* Set out a message: a byte before a body and a byte behind it, and what SHA-256 adds. */
+static void begin(Message *message, unsigned char prefix, const char *body, size_t length, char last)
 {
-    uint32_t state[8];
-    memcpy(state, BEGIN, sizeof state);
-    unsigned char block[2 * BLOCK] = {0};
-    /* The first byte is the prefix of a leaf: 63 of the body follow it. */
-    size_t head = length < BLOCK - 1 ? length : BLOCK - 1;
-    memcpy(block + 1, body, head);
-    size_t filled = 1 + head;
+    size_t head = length < BLOCK - 1 ? length : BLOCK - 1, filled = 1 + head;
+    unsigned char *edge = message->edges;
+    memcpy(message->state, BEGIN, sizeof BEGIN);
+    message->run = 2;
+    edge[0] = prefix;
+    memcpy(edge + 1, body, head);
     if (filled == BLOCK) {
-        compress(state, block, 1);
-        size_t whole = (length - head) / BLOCK;
-        compress(state, (const unsigned char *)body + head, whole);
-        size_t done = head + whole * BLOCK;
-        filled = length - done;
-        memset(block, 0, sizeof block);
-        memcpy(block, body + done, filled);
+        message->run = 0;
+        message->at[0] = edge;
+        message->blocks[0] = 1;
+        message->at[1] = (const unsigned char *)body + head;
+        message->blocks[1] = (length - head) / BLOCK;
+        filled = (length - head) % BLOCK;
+        edge += BLOCK;
+        memcpy(edge, body + length - filled, filled);
     }
-    block[filled++] = '}';
-    block[filled++] = 0x80;
-    size_t blocks = filled <= BLOCK - 8 ? 1 : 2;
-    uint64_t bits = (uint64_t)(length + 2) * 8;
-    for (int i = 1; i <= 8; i++, bits >>= 8)
-        block[blocks * BLOCK - (size_t)i] = (unsigned char)bits;
-    compress(state, block, blocks);
-    for (int word = 0; word < 8; word++)
-        for (int digit = 0; digit < 8; digit++, state[word] <<= 4)
-            *hex++ = "0123456789abcdef"[state[word] >> 28];
+    edge[filled++] = (unsigned char)last;
+    edge[filled++] = 0x80;
+    message->at[2] = edge;
+    message->blocks[2] = filled <= BLOCK - 8 ? 1 : 2;
+    unsigned char *end = edge + message->blocks[2] * BLOCK;
+    memset(edge + filled, 0, (size_t)(end - edge) - filled);
+    for (uint64_t bits = (uint64_t)(length + 2) * 8; bits; bits >>= 8)
+        *--end = (unsigned char)bits;
+}
+
+/* Hash up to LANES messages, side by side for as long as each has blocks. */
+static void hash(Compress compress, Message messages[], int count, unsigned char *digests)
+{
+    for (;;) {
+        Message *left[LANES];
+        int busy = 0;
+        size_t blocks = SIZE_MAX;
+        for (int i = 0; i < count; i++) {
+            Message *one = &messages[i];
+            while (one->run < RUNS && !one->blocks[one->run])
+                one->run++;
+            if (one->run < RUNS) {
+                left[busy++] = one;
+                blocks = one->blocks[one->run] < blocks ? one->blocks[one->run] : blocks;
+            }
+        }
+        if (!busy)
+            break;
+        compress(left, busy, blocks);
+        for (int i = 0; i < busy; i++) {
+            left[i]->at[left[i]->run] += blocks * BLOCK;
+            left[i]->blocks[left[i]->run] -= blocks;
+        }
+    }
+    for (int i = 0; i < count; i++)
+        for (int word = 0; word < 8; word++, digests += 4) {
+            uint32_t state = messages[i].state[word];
+            digests[0] = (unsigned char)(state >> 24);
+            digests[1] = (unsigned char)(state >> 16);
+            digests[2] = (unsigned char)(state >> 8);
+            digests[3] = (unsigned char)state;
+        }
 }
 
 static Compress chosen = compress_anywhere;
@@ -161,28 +231,24 @@ void choose_hash(void)
     chosen = has_sha_instructions() ? compress_x86 : compress_anywhere;
 }
 
-void leaf_hash(const char *body, size_t length, char hex[64])
+void leaf_hashes(int count, const char *const bodies[], const size_t lengths[], unsigned char *digests,
+                 bool anywhere)
 {
-    hash(chosen, body, length, hex);
+    Message messages[LANES];
+    for (int i = 0; i < count; i++)
+        begin(&messages[i], 0, bodies[i], lengths[i], '}');
+    hash(anywhere ? compress_anywhere : chosen, messages, count, digests);
 }
 
-void leaf_hash_anywhere(const char *body, size_t length, char hex[64])
+void node_hashes(const unsigned char *pairs, size_t count, unsigned char *nodes)
 {
-    hash(compress_anywhere, body, length, hex);
-}
-
-void node_hash(const unsigned char pair[2 * DIGEST_SIZE], unsigned char node[DIGEST_SIZE])
-{
-    uint32_t state[8];
-    memcpy(state, BEGIN, sizeof state);
-    unsigned char block[2 * BLOCK] = {1};
-    memcpy(block + 1, pair, 2 * DIGEST_SIZE);
-    block[1 + 2 * DIGEST_SIZE] = 0x80;
-    const unsigned bits = 8 * (1 + 2 * DIGEST_SIZE);
-    block[2 * BLOCK - 2] = bits >> 8;
-    block[2 * BLOCK - 1] = bits & 0xff;
-    chosen(state, block, 2);
-    for (int word = 0; word < 8; word++)
-        for (int byte = 0; byte < 4; byte++, state[word] <<= 8)
-            *node++ = (unsigned char)(state[word] >> 24);
+    while (count > 0) {
+        Message messages[LANES];
+        int some = count < LANES ? (int)count : LANES;
+        for (int i = 0; i < some; i++, pairs += 2 * DIGEST_SIZE)
+            begin(&messages[i], 1, (const char *)pairs, 2 * DIGEST_SIZE - 1, (char)pairs[2 * DIGEST_SIZE - 1]);
+        hash(chosen, messages, some, nodes);
+        nodes += some * DIGEST_SIZE;
+        count -= (size_t)some;
+    }
 }

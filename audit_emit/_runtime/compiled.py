@@ -1,7 +1,7 @@
 """The compiled leaf, where it was built: without it, Python does the same, slower.
 
 It has functions that take values and return values (docs/compiled.md): ``encode_plain``, which
-``encoder`` makes from the rules; ``append``; ``linked``, ``subtrees`` and ``copied``, for those who
+``encoder`` makes from the rules; ``append``; ``linked``, ``parents`` and ``copied``, for those who
 verify.
 """
 
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from audit_emit._runtime import native_sources
 
 if TYPE_CHECKING:
-    from audit_emit._speedups import copied, encoder, linked, subtrees
+    from audit_emit._speedups import copied, encoder, linked, parents
 else:
-    copied = encoder = linked = subtrees = None
+    copied = encoder = linked = parents = None
 
-__all__ = ["STALE", "SWITCH", "append", "copied", "encoder", "linked", "state", "subtrees"]
+__all__ = ["STALE", "SWITCH", "append", "copied", "encoder", "linked", "parents", "state"]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
 """``0`` in the environment, when this is imported, keeps the compiled part out."""
@@ -56,4 +56,4 @@ else:
         if _is_stale(getattr(_part, "SOURCES", "")):
             state = STALE
         else:
-            from audit_emit._speedups import append, copied, encoder, linked, subtrees
+            from audit_emit._speedups import append, copied, encoder, linked, parents

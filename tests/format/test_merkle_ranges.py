@@ -7,17 +7,17 @@ from support.for_each import for_each
 
 from audit_emit._format import merkle_ranges
 from audit_emit._format.chain import Frontier, merkle_root
-from audit_emit._format.merkle_ranges import HASH, Subtrees, nodes_of
+from audit_emit._format.merkle_ranges import HASH, Parents, nodes_of
 from audit_emit._runtime import compiled
 
 LEAVES = [hashlib.sha256(b"%d" % number).digest() for number in range(600)]
-WAYS = [None] if compiled.subtrees is None else [None, compiled.subtrees]
+WAYS = [None] if compiled.parents is None else [None, compiled.parents]
 
 
 @pytest.fixture(params=WAYS, ids=lambda way: "interpreted" if way is None else "compiled")
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Subtrees | None:
-    monkeypatch.setattr(merkle_ranges, "subtrees", request.param)
-    found: Subtrees | None = request.param
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Parents | None:
+    monkeypatch.setattr(merkle_ranges, "parents", request.param)
+    found: Parents | None = request.param
     return found
 
 
@@ -30,15 +30,21 @@ def test_ranges_that_are_hashed_apart_give_the_tree_over_all_of_them() -> None:
         assert (tree.size, tree.root()) == (len(LEAVES), merkle_root(LEAVES))
 
 
-@pytest.mark.skipif(compiled.subtrees is None, reason="the compiled part is not used here")
+@pytest.mark.usefixtures("way")
 @for_each("start", (0, 1, 2, 3, 7, 8, 255, 2**40 + 3, 2**62 - 1))
-def test_the_compiled_part_gives_what_python_gives(start: int) -> None:
+def test_a_range_is_cut_where_subtrees_end(start: int) -> None:
     for count in (*range(20), 255, 256, 600):
-        row = b"".join(LEAVES[:count])
-        assert compiled.subtrees(start, row) == merkle_ranges._nodes_of(start, row)
+        begin, found = start, nodes_of(start, b"".join(LEAVES[:count]))
+        for level, root in found:
+            assert begin % (1 << level) == 0
+            under = LEAVES[begin - start : begin - start + (1 << level)]
+            assert (len(under), merkle_root(under)) == (1 << level, root)
+            begin += 1 << level
+        assert begin == start + count
+        assert len(found) <= 2 * count.bit_length()
 
 
-@pytest.mark.skipif(compiled.subtrees is None, reason="the compiled part is not used here")
+@pytest.mark.usefixtures("way")
 def test_a_hash_that_is_cut_off_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        compiled.subtrees(0, LEAVES[0][: HASH - 1])
+        nodes_of(0, LEAVES[0][: HASH - 1])

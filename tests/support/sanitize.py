@@ -26,6 +26,8 @@ TESTS = [
     "tests/stores/jsonl/test_compiled_append.py",
     "tests/readers/postgres/test_copies.py",
     "tests/verify/test_verifier.py",
+    "tests/format/test_block.py",
+    "tests/format/test_merkle_ranges.py",
 ]
 UNSUITED = "not memory and not greenlets and not clock_that_stands"
 """Tests that count memory, or load a library of their own before all others, mean nothing here."""

@@ -646,9 +646,11 @@ class TestCompiled:
         assert _compiled.linked is not None
         for chain, before in (("0", "0" * 64), ("0" * 16, "0")):
             with pytest.raises(ValueError, match="a chain has 16 digits"):
-                _compiled.linked(b"", chain, 1, before)
-        assert _compiled.linked(b"{}\n", "0" * 16, 10**19 - 1, "0" * 64) is None
-        assert _compiled.linked(b"", "0" * 16, 1, "0" * 64) == []
+                _compiled.linked(b"", chain, 1, before, 0, b"", b"")
+        with pytest.raises(ValueError, match="a chain has 16 digits"):
+            _compiled.linked(b"", "0" * 16, 1, "0" * 64, -1, b"", b"")
+        for block, place in ((b"{}\n", 0), (b"{}\n", 2), (b"{}\n", 9), (b"", 0), (b"", 9)):
+            assert _compiled.linked(block, "0" * 16, 10**19 - 1, "0" * 64, place, b"", b"") is None
 
 
 def test_the_second_verifier_knows_a_checkpoint_that_was_signed_while_it_read(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 use(_compiled.linked)
-merkle_ranges.use(_compiled.subtrees)
+merkle_ranges.use(_compiled.parents)
 
 PART = 8 * 1024 * 1024
 """Bytes of a plain file that one process proves at a time; a packed one is one part."""

@@ -13,8 +13,8 @@ from audit_emit._format.line_splitter import MAX_LINE, line_end, lines_end, may_
 from audit_emit._format.record import head_of
 
 _WINDOW = 64 * 1024
-_ENOUGH = 256 * 1024
-"""Bytes that are read as a whole; a record has at most 64 KiB."""
+_ENOUGH = 64 * 1024
+"""Bytes that are read as a whole: about as many as are read for one step."""
 
 
 class Found(NamedTuple):
