@@ -85,7 +85,7 @@ def listed(rules: RuleSet, form: str) -> Exit:
 
 
 def explained(rules: RuleSet, name: str, form: str) -> Exit:
-    """All that a rule says of itself, and of the rules that it is about.
+    """Print a rule with its description, its conditions, and the rules that it correlates.
 
     Raises:
         UsageError: there is no such rule.
@@ -152,7 +152,7 @@ def _about(rule: Rule) -> dict[str, Any]:
 
 
 def tested(outcomes: Iterable[Outcome], form: str) -> Exit:
-    """What tests of rules came to."""
+    """Print the results of rule tests; the status is that of a finding where one failed."""
     status, told, count = Exit.OK, [], 0
     for case, found in ((one.case, one) for one in outcomes):
         count += 1

@@ -42,14 +42,14 @@ AUTHORIZATION = "AUDIT_EMIT_WEBHOOK_AUTHORIZATION"
 
 
 class Following(NamedTuple):
-    """What the options of following say.
+    """The options of ``--follow``.
 
     Attributes:
         record: alerts become records of the log.
-        commands: words of each program that gets alerts.
+        commands: of each program that gets alerts, its path and its arguments.
         webhooks: addresses that get alerts.
-        state: the file of the state; ``None`` for the usual place.
-        verify_every: between two times that the whole log is verified.
+        state: the file that keeps how far the search has come; ``None`` for the usual place.
+        verify_every: the time between two verifications of the whole log.
     """
 
     record: bool
@@ -68,21 +68,22 @@ def following_options(function: _Function) -> _Function:
             show_default=True,
             callback=_span,
             metavar="SPAN",
-            help="With --follow: verify the whole log again so often.",
+            help="With --follow: how often the whole log is verified again.",
         ),
         click.option(
             "--state",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help=f"With --follow: how far it came.  [default: {NAME} beside the log]",
+            help=f"With --follow: the file that keeps how far the search has come.  "
+            f"[default: {NAME} beside the log]",
         ),
         click.option(
             "--webhook",
             "webhooks",
             multiple=True,
             metavar="URL",
-            help="With --follow: post each alert there as JSON; repeatable. "
-            f"[env: {AUTHORIZATION} for its header]",
+            help="With --follow: POST each alert to this URL, as JSON; repeatable.  "
+            f"[env: {AUTHORIZATION}, its Authorization header]",
         ),
         click.option(
             "--exec",
@@ -90,8 +91,8 @@ def following_options(function: _Function) -> _Function:
             multiple=True,
             callback=_words,
             metavar="COMMAND",
-            help="With --follow: start this for each alert, which it reads as JSON; no shell reads "
-            "it. Repeatable.",
+            help="With --follow: run this program for each alert, which it reads as JSON from "
+            "standard input. No shell interprets the command. Repeatable.",
         ),
         click.option(
             "--record/--no-record",
@@ -123,7 +124,7 @@ def _words(
 
 
 def followed(log: str, rules: RuleSet, following: Following, how: How, form: str) -> Exit:
-    """Follow a log until told to end.
+    """Follow a log until a signal comes.
 
     Raises:
         ConfigError: there are several chains at an address.
@@ -159,7 +160,7 @@ def followed(log: str, rules: RuleSet, following: Following, how: How, form: str
 
 
 class _Printed:
-    """Standard output, which takes whatever comes."""
+    """A receiver that prints each alert; it never refuses one, so nothing is kept for it."""
 
     name = "standard output"
 

@@ -40,16 +40,17 @@ LONGEST = 500
 
 _STATUSES = {
     Exit.OK: "done",
-    Exit.FINDINGS: "done, but for objects of the archive that no trusted manifest names",
+    Exit.FINDINGS: "done, except for objects of the archive that no trusted manifest names",
     Exit.USAGE: "usage, there is no such hold, or no key for the archive",
     Exit.NOTHING: "there is no log",
-    Exit.INCOMPLETE: "another process is at it, the log could not be told, or it does not verify",
-    Exit.NO_ANSWER: "the store gives no answer; the hold is on the log, run it again",
+    Exit.INCOMPLETE: "another process works on the log, nothing could be written into it, or it "
+    "does not verify",
+    Exit.NO_ANSWER: "the object store does not answer; the log has recorded it, run it again",
 }
 
 
 class _Held(NamedTuple):
-    """A chain that can be held, and what is needed for that."""
+    """A chain, and what is needed to put a hold on it."""
 
     name: str
     reader: Callable[[], LogReader]
@@ -69,7 +70,7 @@ class _Held(NamedTuple):
 @logs_argument
 @click.option("--first-seq", type=SEQ, default=1, help="From this record on.")
 @click.option("--last-seq", type=SEQ, help="Up to this record.  [default: all]")
-@click.option("--reason", default="", help="Why, for people; it stands in the log.")
+@click.option("--reason", default="", help="Why, for people; it is recorded in the log.")
 @to_option
 @pinned_keys
 def hold(
@@ -84,9 +85,9 @@ def hold(
 ) -> Exit:
     """Put a legal hold on records: nothing removes them, here or in the archive.
 
-    The hold is a record of the chain (audit.hold), and on every object of the archive that has such
-    records (where the bucket can do that). Objects that are archived later get it, too. The same
-    hold again sees to it that it is on every object. It is released by its name, and by a record.
+    The hold is recorded in the chain (audit.hold), and set on every object of the archive that has
+    such records, where the bucket supports that. Objects that are archived later get it, too. Run
+    the command again to set it on objects that do not have it yet. archive release lifts it.
     """
     if not name or (last_seq is not None and last_seq < first_seq):
         raise click.UsageError("a hold needs a NAME, and a --last-seq that is not before the first")
@@ -157,12 +158,12 @@ def _opened(log: str) -> Iterator[list[_Held]]:
 def _change(
     one: _Held, action: str, hold: Hold, settings: ArchiveSettings | None, ring: KeyRing
 ) -> None:
-    """Record it in the chain, if it is not so already, and let the objects follow.
+    """Record it in the chain, unless it is recorded already, then change the objects to match.
 
     Raises:
         UsageError: there is no such hold, or another one of this name.
         ArchiveError: see ``_on_objects``.
-        RetentionError: it is to be released, and the log does not verify.
+        RetentionError: a hold is to be released, and the log does not verify.
     """
     with one.reader() as reader:
         holds, first = Holds.of(reader, ring), reader.bounds().first
@@ -193,7 +194,7 @@ def _change(
 
 
 def _refuse_tampered(one: _Held, ring: KeyRing) -> None:
-    """Refuse to free objects on the word of a log that does not verify.
+    """Refuse to release objects where the log that says so does not verify.
 
     Raises:
         RetentionError: it does not.
@@ -208,10 +209,10 @@ def _refuse_tampered(one: _Held, ring: KeyRing) -> None:
 def _on_objects(
     chain: str, holds: Holds, settings: ArchiveSettings, ring: KeyRing, *, free: bool
 ) -> int:
-    """Let the objects of the archive be held as the chain says; how many changed.
+    """Set and lift holds on the objects of the archive, as the chain says; how many changed.
 
     Args:
-        free: whether some may be freed.
+        free: whether holds may be lifted, too.
 
     Raises:
         ArchiveError: no trusted key vouches for a manifest; its objects stayed as they were.

@@ -21,7 +21,7 @@ from audit_emit.log import KeyRing
     cls=Command,
     statuses={
         Exit.OK: "written, or nothing is new",
-        Exit.FINDINGS: "an object is not what its manifest says, or a manifest is by nobody known",
+        Exit.FINDINGS: "an object is not what its manifest says, or no given key signed a manifest",
         Exit.USAGE: "usage, or duckdb is missing",
         Exit.NOTHING: "nothing is archived there",
         Exit.NO_ANSWER: "the store gives no answer",
@@ -43,8 +43,8 @@ def parquet(
 ) -> Exit:
     """Write archived records as Parquet files into DIRECTORY, for DuckDB and its like.
 
-    One file for each batch; those that are there are left. They are a copy for searching, and no
-    evidence: only the lines of the log can be verified.
+    There is one file for each batch; existing files are left as they are. They are a copy for
+    searching, and no evidence: only the lines of the log can be verified.
     """
     settings = settings_of(archive)
     ring = KeyRing.from_sources(list(keys), os.environ)

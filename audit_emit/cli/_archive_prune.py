@@ -1,4 +1,4 @@
-"""``audit-emit archive prune``: what is archived and old may go."""
+"""``audit-emit archive prune``: delete old segments that are archived."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ from audit_emit.log import KeyRing
         "nothing of that was removed",
         Exit.USAGE: "usage, or not the key that signs the log",
         Exit.NOTHING: "there is no log, or a file cannot be deleted",
-        Exit.INCOMPLETE: "another process is at it, nothing is signed, or no record can be written",
+        Exit.INCOMPLETE: "another process works on the log, nothing is signed, or no record can "
+        "be written",
         Exit.NO_ANSWER: "the store or the database gives no answer: nothing was removed",
     },
     examples=[
@@ -69,10 +70,10 @@ from audit_emit.log import KeyRing
 @click.option(
     "--hot-days",
     type=click.IntRange(min=0),
-    help="Younger records stay.  [default: AUDIT_EMIT_ARCHIVE_HOT_DAYS, else 90]",
+    help="Records younger than this stay.  [default: AUDIT_EMIT_ARCHIVE_HOT_DAYS, else 90]",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go; delete nothing.")
-@click.option("--detach", is_flag=True, help="Of a database: keep the rows as tables beside it.")
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted, and delete nothing.")
+@click.option("--detach", is_flag=True, help="In a database: keep old months as separate tables.")
 @signing_keys
 @journal_option
 @formats("text", "json")
@@ -87,14 +88,15 @@ def prune(
     journal: str,
     form: str,
 ) -> Exit:
-    """Delete segments here that are archived, old, and not held.
+    """Delete segments on this machine that are archived, old, and under no legal hold.
 
-    Each batch that is to go is fetched first, unpacked and verified, record by record, against its
-    signed manifest. Only the oldest part of the log goes, never beyond a legal hold, and never the
-    newest segment. The chain says what went (audit.pruned), and the log verifies as before.
+    Before a batch is deleted, its copy is fetched from the archive and verified, record by record,
+    against its signed manifest. Segments are deleted from the oldest on, up to the first one under
+    a legal hold; the newest always stays. The chain records what was deleted (audit.pruned), and
+    the log still verifies.
 
-    Rows of PostgreSQL leave by months, with the rows of all chains in them: all of these must be
-    archived. The role needs audit_emit_pruner. --detach keeps the months as tables of their own.
+    Rows of PostgreSQL are removed by whole months, in which all chains have their rows: each of
+    these chains must be archived. The role needs audit_emit_pruner, and no other right.
     """
     settings = settings_of(archive)
     ring = KeyRing.from_sources(list(keys))
@@ -125,7 +127,7 @@ def pruned(
     journal: str = "",
     dry_run: bool = False,
 ) -> tuple[Exit, dict[str, Any]]:
-    """Prune one log; the exit status, and what there is to say of it."""
+    """Prune one log; the exit status, and the result as JSON values."""
     file = active(log)
     cutoff = time.time_ns() - days * 86_400 * 10**9
     emitter = durable(file)
@@ -163,7 +165,7 @@ def pruned(
 
 
 def _tell_unlocked(bucket: Bucket) -> None:
-    """Say it where the only copy that is left can be deleted by whoever may write there."""
+    """Warn where the bucket has no Object Lock: then whoever may write there can delete all."""
     with suppress(ObjectStoreError):  # the role may not ask for it
         if not bucket.settings.lock and not bucket.protection().lock:
             complain(
@@ -220,7 +222,7 @@ def _refused(log: str, error: RetentionError) -> tuple[Exit, dict[str, Any]]:
 
 
 def show_pruned(said: dict[str, Any]) -> None:
-    """Say it to people."""
+    """Print the result of ``pruned`` for people."""
     if "error" in said:
         return
     if "months" in said:

@@ -25,7 +25,7 @@ from audit_emit.cli._logs import SEQ
 from audit_emit.log import KeyRing
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What a disk that is full says, or a bound that somebody set for this process."""
+"""The errors of a full disk, and of a quota or a limit of this process."""
 
 
 @click.command(
@@ -33,7 +33,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
     cls=Command,
     statuses={
         Exit.OK: "restored",
-        Exit.FINDINGS: "an object is not what its manifest says, or a manifest is by nobody known",
+        Exit.FINDINGS: "an object is not what its manifest says, or no given key signed a manifest",
         Exit.USAGE: "usage, or several chains are there",
         Exit.NOTHING: "nothing is archived there, or the directory is not empty",
         Exit.INCOMPLETE: "the disk is full: make room, and run it again",
@@ -61,12 +61,13 @@ def restore(
     first_seq: int,
     last_seq: int | None,
 ) -> Exit:
-    """Write what is archived of a chain into DIRECTORY, as a log that audit-emit verify takes.
+    """Write what is archived of a chain into DIRECTORY, as a log that audit-emit verify can read.
 
-    Whole batches are restored: those that hold records of the range. Segments have the bytes that
-    they had. The last batch ends with a checkpoint of its own, the seal of its manifest.
+    Whole batches are restored: those that hold records of the range. Each segment gets the bytes
+    that it had. A checkpoint from the manifest of the last batch is written at the end, so that
+    verify has a signature up to there.
 
-    With a key, every manifest must be vouched for by it before anything is fetched.
+    With --key, every manifest must be signed with such a key, or nothing is fetched.
     """
     if last_seq is not None and last_seq < first_seq:
         raise click.UsageError("--last-seq is before --first-seq")

@@ -68,8 +68,8 @@ def _hour(_: click.Context, __: click.Parameter, value: str | None) -> str | Non
         "is gone",
         Exit.USAGE: "usage, no key, or boto3 is missing",
         Exit.NOTHING: "there is no log",
-        Exit.INCOMPLETE: "another archiver is at work, something could not be confirmed, or nobody "
-        "signs the log any more",
+        Exit.INCOMPLETE: "another archiver is running, something could not be confirmed, or no "
+        "checkpoint has been signed for too long",
         Exit.NO_ANSWER: "the store gives no answer, or refuses",
     },
     examples=[
@@ -86,7 +86,7 @@ def _hour(_: click.Context, __: click.Parameter, value: str | None) -> str | Non
     "--daily",
     metavar="HH:MM",
     callback=_hour,
-    help="Go on: every day at this hour of UTC, once AUDIT_EMIT_ARCHIVE_ENABLED=1.",
+    help="Keep running: every day at this time (UTC); needs AUDIT_EMIT_ARCHIVE_ENABLED=1.",
 )
 @formats("text", "json")
 def run(
@@ -98,17 +98,18 @@ def run(
     daily: str | None,
     form: str,
 ) -> Exit:
-    """Archive what is closed and signed, and not in the archive yet.
+    """Archive the segments that are closed and signed, and not in the archive yet.
 
     LOG is a log's directory or its active file, or the address of chains in PostgreSQL; without it,
     the log that this environment configures.
 
-    Each closed segment that a checkpoint covers is packed, put under a key of its own and never
-    over another object. A signed manifest that names the one before commits it. Nothing is deleted.
-    It can be interrupted, and run again.
+    Each closed segment that a checkpoint covers is compressed and stored as a new object; no object
+    is ever overwritten. Then a signed manifest is stored, which names the one before it: from there
+    on the segment counts as archived. Nothing is deleted. The command can be interrupted, and run
+    again.
 
-    With --daily it is a worker: it begins within a quarter of an hour after the hour, makes up for
-    a day that it missed, tries again what failed, and with AUDIT_EMIT_ARCHIVE_PRUNE=1 prunes, too.
+    With --daily it keeps running. It begins within 15 minutes after the given time, makes up for a
+    day that it missed, and repeats what failed. With AUDIT_EMIT_ARCHIVE_PRUNE=1 it prunes, too.
     """
     settings = settings_of(archive)
     found = named(logs)
@@ -217,10 +218,10 @@ def _show_run(name: str, done: Done, where: str) -> None:
 @journal_option
 @formats("text", "json")
 def status(logs: tuple[str, ...], *, archive: str, journal: str, form: str) -> Exit:
-    """Say what of a log is archived, batch by batch: by its journal, without asking the store.
+    """Show which batches of a log are archived, as its journal has them; the store is not asked.
 
-    The journal is not signed: archive verify says whether all of it is true. Legal holds are those
-    of the chain.
+    The journal is not signed: archive verify checks whether it is true. Legal holds are read from
+    the chain.
     """
     settings = settings_of(archive)
     ring = KeyRing.from_sources([])

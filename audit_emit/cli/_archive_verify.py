@@ -60,7 +60,8 @@ def _chains(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tu
         Exit.FINDINGS: "something is missing or altered, or a manifest is forged",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing is archived there",
-        Exit.INCOMPLETE: "every record is there; a key, a lock, or the order in the bucket is not",
+        Exit.INCOMPLETE: "every record is there; but a key or a lock is missing, objects were "
+        "added or replaced, or nothing new was archived lately (--fresh)",
         Exit.NO_ANSWER: "the store gives no answer",
     },
     examples=[
@@ -72,26 +73,26 @@ def _chains(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tu
 @logs_argument
 @to_option
 @pinned_keys
-@click.option("--quick", is_flag=True, help="Ask for every object, and fetch none.")
+@click.option("--quick", is_flag=True, help="See that each object is there, and fetch none.")
 @click.option(
     "--expiring",
     type=click.IntRange(min=0),
     default=30,
     metavar="DAYS",
-    help="Tell of locks that end within so many days.  [default: 30]",
+    help="Report locks that end within this many days.  [default: 30]",
 )
 @click.option(
     "--fresh",
     type=click.IntRange(min=0),
     metavar="DAYS",
-    help="Tell where the newest manifest is older than so many days.",
+    help="Report chains whose newest manifest is older than this many days.",
 )
 @click.option(
     "--ended",
     multiple=True,
     metavar="CHAIN",
     callback=_chains,
-    help="A chain that goes on no more: --fresh does not apply. Repeatable.",
+    help="A chain that has ended, to which --fresh does not apply; repeatable.",
 )
 @formats("text", "json")
 def verify(
@@ -107,9 +108,9 @@ def verify(
 ) -> Exit:
     """Check the archive: every manifest, every object, every record, every lock.
 
-    With LOGs, what they and their journals say of the archive is compared, too, and only their
-    chains are looked at; without, everything below the address. To verify a log together with what
-    is archived of it: audit-emit verify LOG s3://bucket/prefix.
+    With a LOG, only its chain is checked, and compared with what the log and its journal say of
+    the archive; without one, everything below the address. To verify a log together with what is
+    archived of it: audit-emit verify LOG s3://bucket/prefix.
     """
     settings = settings_of(archive)
     ring = KeyRing.from_sources(list(keys), os.environ)
@@ -153,7 +154,7 @@ def _show(told: list[tuple[Cold, list[Issue]]], status: Exit, where: str, form: 
 
 
 def _known_of(logs: list[str], where: str, ring: KeyRing) -> tuple[dict[str, str], set[str]]:
-    """What logs and their journals say of the archive, and the chains of the logs."""
+    """The digest of each manifest, as logs and journals name it; and the chains of the logs."""
     known: dict[str, str] = {}
     chains: set[str] = set()
     for log in named(logs) if logs else ():

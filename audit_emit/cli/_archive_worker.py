@@ -1,4 +1,4 @@
-"""``audit-emit archive run --daily``: the worker, once a day until it is told to end.
+"""``audit-emit archive run --daily``: the worker, once a day until a signal comes.
 
 The day that was done is noted beside the journal, so that a worker that is started again does not
 do it twice, and one that was not running at the hour does it when it comes back.
@@ -88,8 +88,8 @@ def daily(
 def _status(work: Callable[[Callable[[], bool]], Exit], told: list[int]) -> Exit:
     """Do a day's work; its exit status.
 
-    A database, a disk or what holds the key may be back at the next try: that ends no worker.
-    Whoever read what it prints does not come back: that does.
+    A database, a disk or a key service may be back at the next try, so the worker goes on. The
+    reader of its standard output does not come back, so that ends it.
     """
     try:
         return work(lambda: bool(told))

@@ -211,11 +211,11 @@ def rows_of(
 
 
 def _nothing(event_type: str, fields: Mapping[str, Any]) -> None:
-    """What is recorded in a chain that has ended."""
+    """Record nothing: nothing is appended to a chain that has ended."""
 
 
 def failed(error: AuditEmitError) -> Exit:
-    """Say what went wrong, and what that means for the exit status.
+    """Print what went wrong; the exit status.
 
     Raises:
         AuditEmitError: it is none of those that an archive raises.
@@ -232,17 +232,18 @@ def failed(error: AuditEmitError) -> Exit:
     if isinstance(error, SinkError):
         complain(
             f"it is archived, but the log cannot be written to ({error.reason}), so the chain does "
-            "not say so; the next run tells it"
+            "not say so; the next run records it"
         )
         return Exit.INCOMPLETE
     raise error
 
 
 def refuse_unvouched(cold: Cold, ring: KeyRing) -> None:
-    """Refuse an archive that is none, or that no trusted key vouches for; without a key, tell it.
+    """Refuse manifests that are damaged or that no trusted key signed; warn where no key is given.
 
     Raises:
-        ArchiveError: it is so: nobody knows whose bytes would be fetched, and how many they are.
+        ArchiveError: one is. Without its signature nobody knows whose bytes would be fetched, nor
+            how many.
     """
     for key, why in cold.wrong:
         raise ArchiveError("manifest", f"{key}: {why}")

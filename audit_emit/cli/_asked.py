@@ -22,20 +22,24 @@ _OPTIONS = (
         "types",
         multiple=True,
         metavar="TYPE",
-        help="Event type, such as secret.rotated or 'secret.*'; repeatable, one is enough.",
+        help="Event type, such as secret.rotated or 'secret.*'; repeatable: any of them.",
     ),
     click.option(
         "--where",
         multiple=True,
         metavar="NAME=VALUE",
         help="A member of the record (service=shop), else a field: key=A, a.b=1, 'tags[0]=x', "
-        "'[\"a.b\"]=1'; != for anything else. Repeatable; all must hold.",
+        "'[\"a.b\"]=1'. NAME!=VALUE: anything but that. Repeatable: all of them.",
     ),
     click.option("--actor", default="", metavar="ID", help="Who acted (user_id)."),
     click.option("--workspace", default="", metavar="ID", help="In which workspace."),
     click.option("--correlation", default="", metavar="ID", help="In which request."),
     click.option(
-        "--who-changed", "changed", default="", metavar="KEY", help="What changed this secret."
+        "--who-changed",
+        "changed",
+        default="",
+        metavar="KEY",
+        help="Records of changes to this secret.",
     ),
     click.option(
         "--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC."

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 
 class Bar:
-    """Shown when it takes longer than a moment.
+    """A progress bar, which is shown when the work takes longer than a moment.
 
     Args:
         verb: what is being done.
-        unit: of the numbers it is called with; without one they are bytes.
+        unit: of the numbers that it is called with; bytes by default.
     """
 
     WIDTH = 30

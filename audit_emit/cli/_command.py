@@ -21,7 +21,7 @@ _OLD = {
     "--no-record": "name the columns instead: --columns ts,user_id,fields.key",
     "--event-type": "event types go to --type",
 }
-"""What is often tried, with what to type instead."""
+"""Options that people often try, and what to type instead."""
 
 
 class Command(click.Command):
@@ -51,8 +51,8 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does; for what is often tried the error says what to type instead.
 
-        An option without a value is refused, as ``--actor "$ID"`` has it where a script does not
-        know ``ID``: it would ask for the records of everybody, or demand nothing.
+        An empty value is refused. A script that runs ``--actor "$ID"`` with ``ID`` unset would
+        otherwise ask for the records of everybody, or demand nothing.
         """
         try:
             if not ctx.resilient_parsing:

@@ -1,4 +1,4 @@
-"""Commands that go on until they are told to end: signals, pauses, waiting for a server."""
+"""Commands that run until a signal comes: signals, pauses, waiting for a server."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def until_told() -> Iterator[list[int]]:
 
 
 def pause(told: list[int], seconds: float) -> None:
-    """Wait, but not longer than until a signal to end comes."""
+    """Wait for some seconds, or until a signal comes."""
     end = time.monotonic() + seconds
     while not told and time.monotonic() < end:
         time.sleep(min(0.05, seconds))
 
 
 def go_on(work: Callable[[], bool], told: list[int], every: float) -> None:
-    """Work again and again until told to end; a database that fails is given time.
+    """Work again and again until a signal comes, with growing pauses after failures.
 
     Args:
         work: one round; whether there may be more to do at once.
@@ -55,7 +55,7 @@ def go_on(work: Callable[[], bool], told: list[int], every: float) -> None:
             more = work()
         except DatabaseError as error:
             failures += 1
-            # Not all of a hundred hosts at the same moment.
+            # A random part, so that a hundred hosts do not all try again at the same moment.
             wait = min(LONGEST_SECONDS, 2.0 ** min(failures - 1, 6)) * random.uniform(0.5, 1)  # noqa: S311
             click.echo(
                 f"audit-emit: {visible(str(error))} ({error.reason}); again in {wait:.0f} s",

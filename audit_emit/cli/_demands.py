@@ -1,4 +1,4 @@
-"""What ``verify`` is asked to hold a log against, as options and as the one value they make."""
+"""The options of ``verify``: what a log must agree with, collected into one ``Options`` value."""
 
 from __future__ import annotations
 
@@ -68,40 +68,41 @@ def _span(_: click.Context, __: click.Parameter, value: str | None) -> float | N
 
 _OPTIONS = (
     pinned_keys,
-    click.option("--from-seq", type=SEQ, default=1, help="Begin at this record."),
+    click.option("--from-seq", type=SEQ, default=1, help="Verify from this record on."),
     click.option(
         "--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC."
     ),
-    click.option("--until", callback=time_option, metavar="TIME", help="End at this time."),
+    click.option("--until", callback=time_option, metavar="TIME", help="Verify up to this time."),
     click.option(
         "--expect-head",
         "heads",
         multiple=True,
         callback=_heads,
         metavar="SEQ:HASH",
-        help="A head that was noted down elsewhere; repeatable.",
+        help="A record that must be in the log, as kept elsewhere; repeatable.",
     ),
     click.option(
         "--max-unanchored",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Records that may come after the newest signature.  "
+        help="How many records may follow the newest signature.  "
         "[default: by the log's own policy]",
     ),
     click.option(
         "--max-age",
         callback=_span,
         metavar="SPAN",
-        help="Age that it may have: 10m, 2h.  [default: by the log's own policy, if records wait]",
+        help="How old the newest signature may be: 10m, 2h.  [default: by the log's own policy, if "
+        "unsigned records follow]",
     ),
     click.option(
         "--as-of",
         callback=time_option,
         metavar="TIME",
-        help="Judge the age as it was then, not now.",
+        help="Measure that age at this time instead of now.",
     ),
     click.option(
-        "--no-anchor-required", is_flag=True, help="Demand no signature near the end of the log."
+        "--no-anchor-required", is_flag=True, help="Require no signature near the end of the log."
     ),
     click.option("--origin", default="", help="The log's name in checkpoints must be this one."),
     click.option(
@@ -122,7 +123,7 @@ _OPTIONS = (
         "--quorum",
         type=click.IntRange(min=1),
         metavar="N",
-        help="With --witness: so many of them are enough.  [default: all]",
+        help="With --witness: this many of them are enough.  [default: all]",
     ),
     click.option(
         "--policy",
@@ -135,26 +136,27 @@ _OPTIONS = (
         "anchor_files",
         multiple=True,
         metavar="FILE",
-        help="What a place outside has kept: anchors.jsonl, or a signed note; repeatable.",
+        help="Checkpoints kept on another machine: anchors.jsonl, or a signed note; repeatable.",
     ),
     click.option(
         "--tsa-cert",
         "tsa_file",
         metavar="FILE",
-        help="With --anchor: roots of a timestamp authority (PEM); only what it stamped counts.",
+        help="With --anchor: root certificates of a timestamp authority (PEM); then only what it "
+        "stamped counts.",
     ),
     click.option(
         "--remember",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Keep what was verified here, and compare it the next time.",
+        help="Keep what was verified in this file, and compare with it the next time.",
     ),
     click.option(
         "--legacy-before",
         "legacy",
         callback=_boundary,
         metavar="SEQ|offset:N",
-        help="Records before this one, or this byte, may be older than the chain.",
+        help="Lines before this record, or before this byte, may be from before there was a chain.",
     ),
     click.option("--strict", is_flag=True, help="Parse the JSON of every record, too."),
     click.option(

@@ -23,7 +23,7 @@ MEANING = {
     Exit.USAGE: "the command line cannot be understood, or an optional package is missing",
     Exit.NOTHING: "there is nothing to look at, or it cannot be read",
     Exit.INCOMPLETE: "not complete, or not yet: good as far as it goes",
-    Exit.NO_ANSWER: "a server gave no answer to build on",
+    Exit.NO_ANSWER: "a server gave no usable answer",
 }
 """What each status means; a command may say it more precisely, and never otherwise."""
 
@@ -31,7 +31,7 @@ INTERRUPTED = 130
 """What a shell expects of a process that Ctrl-C ended; no command decides on it."""
 
 _FIRST = (Exit.USAGE, Exit.FINDINGS, Exit.NO_ANSWER, Exit.INCOMPLETE, Exit.NOTHING)
-"""Which one is told where several hold."""
+"""The order in which one is chosen where several apply."""
 
 
 def worst(statuses: Iterable[int]) -> Exit:

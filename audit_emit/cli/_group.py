@@ -26,11 +26,11 @@ from audit_emit.errors import (
 )
 
 COMMANDS = {
-    "anomalies": "Look for what is odd in a log, by rules.",
-    "archive": "Archive logs in an object store, prove and restore what is there.",
+    "anomalies": "Look for unusual events in a log, by rules.",
+    "archive": "Archive logs in an object store; verify and restore them.",
     "attest": "Sign a statement about some records of a log.",
     "checkpoint": "Sign a log, once or as it grows.",
-    "console": "Look at a log in a browser, and see whether it holds.",
+    "console": "Show a log in a browser, and whether it verifies.",
     "db": "Create and check the schema of a chain in PostgreSQL, and remove old months.",
     "demo": "Start a real service, change its secrets, and show what was recorded.",
     "doctor": "Explain where records go on this machine, and why.",
@@ -42,22 +42,22 @@ COMMANDS = {
     "prune": "Remove the oldest segments of a log that are old and signed.",
     "reconcile": "Compare a log with Loki, and push what is missing there.",
     "query": "Find records, in a log or in Loki: who, what, when.",
-    "redact": "Show what of a text or of JSON would be held back, and by which rule.",
-    "repair": "Move torn and foreign bytes aside, and declare them.",
-    "report": "Report on a log: who did what, what was refused, and whether it holds.",
+    "redact": "Show what redaction would hold back in a text or in JSON, and by which rule.",
+    "repair": "Move bytes that are no record out of a log, and record that.",
+    "report": "Report on a log: who did what, what was refused, and whether it verifies.",
     "schema": "Check a log or a program against declared events, and describe them.",
-    "seal": "Link what waits in the outbox in PostgreSQL into its chain.",
-    "ship": "Bring the chains of files into PostgreSQL, byte for byte.",
-    "shipped": "Name the closed segments that Loki has whole.",
-    "status": "Say how a log stands: its head, its last event, what is signed.",
-    "tail": "Show the records of a log readably.",
+    "seal": "Link the records in the outbox in PostgreSQL into their chains.",
+    "ship": "Copy logs of files into PostgreSQL, byte for byte.",
+    "shipped": "List the closed segments that Loki has completely.",
+    "status": "Show the state of a log: its head, its last event, what is signed.",
+    "tail": "Show the newest records of a log, and follow it.",
     "tiles": "Build, check and serve the hash tiles of a log.",
-    "vector": "Write one of the files that ship the records and watch over them.",
-    "verify": "Check that a log is whole and was not touched.",
+    "vector": "Print a configuration file: Vector, Loki, alerts, dashboards.",
+    "verify": "Check that a log is complete and unaltered.",
     "verify-attestation": "Check an attestation against a log.",
     "verify-proof": "Check a proof, without the log.",
     "vkey": "Print the verifier key of a log.",
-    "witness": "Have others cosign a log, and cosign the logs of others.",
+    "witness": "Have witnesses cosign a log, or be one for other logs.",
 }
 """Every command, with the module of its name beside this one."""
 
@@ -67,7 +67,7 @@ COMPLETION = 'eval "$(_AUDIT_EMIT_COMPLETE=bash_source audit-emit)"'
 
 
 def _frozen() -> None:
-    """Never called: whatever packs a program looks for imports, and cannot see ours by name."""
+    """Never called: tools such as PyInstaller look for import statements, and ours are by name."""
     from audit_emit.cli import (  # noqa: F401, PLC0415 - see above
         anomalies,
         archive,
@@ -123,8 +123,8 @@ class Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments begin with; of a slip of the pen, what was meant."""
-        name = args[0]  # of what is like an option, the parser leaves nothing in the list
+        """The command that the arguments begin with; the error for a misspelt one suggests some."""
+        name = args[0]  # there is one: the parser has taken out whatever looks like an option
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -140,9 +140,9 @@ class Lazy(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; when whoever reads its output leaves, that is its end, not a failure.
+        """Run a command; a reader of its output that goes away ends it, without an error.
 
-        What was found out by then is still the status.
+        The exit status is then the one that the command had decided on.
         """
         try:
             result = super().invoke(ctx)

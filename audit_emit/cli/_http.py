@@ -37,8 +37,8 @@ def served(server: Server, what: str, work: Callable[[], object] = lambda: None)
     """Run a server until a signal comes.
 
     Args:
-        what: is said on standard output, once it answers.
-        work: is done every half second meanwhile.
+        what: printed on standard output, once the server answers.
+        work: called every half second while it runs.
     """
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     with server, until_told() as told:

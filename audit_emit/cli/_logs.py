@@ -1,4 +1,4 @@
-"""``[LOG]...``: the logs that a command is about, and what to do where one is not there."""
+"""``[LOG]...``: the logs that a command is about, and the error where one does not exist."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _OF_ARCHIVES = {
 """Commands that read what is archived, too."""
 
 SEQ = click.IntRange(1, MAX_SEQ)
-"""The number of a record: a larger one is in no log, and what reads logs takes it for no number."""
+"""The type of options that take a ``seq``: no record has a larger one than 2^63-1."""
 
 _SHOWN = 5
-"""Logs that are named as what may have been meant."""
+"""How many existing logs the error suggests where one is not found."""
 
 
 class NoLog(click.ClickException):
@@ -127,7 +127,7 @@ def of_files(logs: Sequence[str]) -> Sequence[str]:
 def is_there(log: str) -> bool:
     """Whether there is something at a path, or a closed segment of the log around it.
 
-    Whether a database has what its address names, it says itself.
+    A database is not asked: reading it gives an error of its own.
     """
     return (
         is_address(log)
@@ -181,7 +181,7 @@ def _where_it_is(found: Settings) -> str:
 
 
 def _is_closed(path: str) -> bool:
-    """Whether this user may not even know what is at a path."""
+    """Whether this user may not look at a path, so that it is unknown what is there."""
     try:
         os.lstat(path)
     except OSError as error:

@@ -44,7 +44,7 @@ label_option = click.option(
     "labels",
     multiple=True,
     metavar="NAME=VALUE",
-    help=f"A label of the site's own, on every stream; repeatable.  [env: {PREFIX}LABELS]",
+    help=f"A further label that every stream has at this site; repeatable.  [env: {PREFIX}LABELS]",
 )
 
 
@@ -65,7 +65,7 @@ def whole_logs(logs: Sequence[str]) -> list[Layout]:
 def connected(loki: str, tenant: str | None) -> Iterator[LokiClient]:
     """A client, with credentials and a time limit from the environment.
 
-    What goes wrong with Loki is said on standard error, and is the end of the command.
+    An error of Loki is printed on standard error, and ends the command.
 
     Raises:
         ConfigError: address, tenant or credentials cannot be used.

@@ -25,7 +25,10 @@ VOLATILE = {
 
 
 class Probe(NamedTuple):
-    """What a nameless file in the log's directory could do. ``sync_ms`` is one ``fsync``."""
+    """Whether a temporary file in the log's directory could be written, locked and synced.
+
+    ``sync_ms`` is the duration of one ``fsync`` in milliseconds.
+    """
 
     writable: bool
     lock: str
@@ -33,7 +36,7 @@ class Probe(NamedTuple):
 
 
 def nearest(path: Path) -> Path:
-    """The directory that is there: the path's own, or the one that would get it."""
+    """The nearest existing directory: of the path, or above it."""
     directory = path.parent
     # Not Path.is_dir, which raises where this user may not look.
     while not os.path.isdir(directory) and directory != directory.parent:
@@ -117,7 +120,7 @@ def what_is(fd: int) -> str:
 
 
 def surroundings(environ: Mapping[str, str]) -> list[str]:
-    """What runs this process, as far as it can be told: ``ecs``, ``docker``, ``journald``."""
+    """What runs this process, as far as it can be recognised: ``ecs``, ``docker``, ``journald``."""
     signs = {
         "ecs": any(name.startswith("ECS_CONTAINER_METADATA_URI") for name in environ),
         "kubernetes": "KUBERNETES_SERVICE_HOST" in environ,

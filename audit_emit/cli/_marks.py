@@ -1,7 +1,7 @@
-"""What a record in an answer cannot vouch for by itself, said beside it.
+"""Marks beside records in an answer: why this line alone does not prove that it is of a log.
 
-Whoever may write to a log's standard output, or push to Loki, can write a line that looks like a
-record. The hash of a chained record ties it to the one before; what has none is only a line.
+Whoever may write to a service's standard output, or push to Loki, can write a line that looks like
+a record. The hash of a chained record ties it to the one before; a line without one is only a line.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ STUB = "stub"
 WRONG_HASH = "wrong-hash"
 DOES_NOT_VERIFY = "does-not-verify"
 NOT_ANCHORED = "not-anchored"
-"""The last two are only told where the log was verified (``--verified``)."""
+"""The last two only appear where the log was verified (``--verified``)."""
 
 MEANING = {
     UNCHAINED: "not chained: nothing ties them to a log",
@@ -37,7 +37,7 @@ def mark(line: bytes) -> str:
 
 
 def told(marks: Iterable[str]) -> list[str]:
-    """What there is to say about the marks of an answer: one sentence a kind."""
+    """One sentence for each kind of mark in an answer."""
     found = list(marks)
     return [
         f"{count} of these are {meaning} (marked {name})"
@@ -47,7 +47,7 @@ def told(marks: Iterable[str]) -> list[str]:
 
 
 def chains_told(lines: Sequence[bytes]) -> list[str]:
-    """Which services have records of several chains in an answer: several hosts, or a stranger."""
+    """One sentence for each service with records of several chains: several hosts, or a forger."""
     chains: dict[str, dict[str, None]] = {}
     for line in lines:
         link = link_of(line)

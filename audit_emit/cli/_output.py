@@ -29,7 +29,7 @@ _FORCE = "audit_emit.force"
 _JSON = "audit_emit.json"
 _RESUMED = "audit_emit.resumed"
 _OF_A_LOG = re.compile(r"(audit(-.*)?|checkpoints)\.jsonl(\.gz|\.zst)?|checkpoints\.state")
-"""Names of files of a log, which no answer takes the place of."""
+"""Names of files of a log, which ``--out --force`` never replaces."""
 
 
 def formats(*names: str) -> Callable[[_Function], _Function]:

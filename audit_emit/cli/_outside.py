@@ -1,4 +1,4 @@
-"""What a signer tells of the way of a checkpoint outside: to witnesses and to anchors."""
+"""Bringing a checkpoint to witnesses and anchors after it was signed, and printing the result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from audit_emit.cli._exit import Exit
 def brought(outside: Outside) -> Exit:
     """Bring the newest checkpoint outside now, if anybody is configured, and say how it went.
 
-    A witness that does not answer is told and no failure: the checkpoint is made. One that knows
-    another history is a finding.
+    A witness that does not answer is reported, and is no failure: the checkpoint is made. One that
+    has cosigned another history is a finding.
     """
     if outside.error:
         complain(outside.error)

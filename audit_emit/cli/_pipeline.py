@@ -1,4 +1,4 @@
-"""What ``doctor`` asks of the way to Loki: may the shipper read, and does Loki answer."""
+"""How ``doctor`` checks the way to Loki: may the shipper read the files, and does Loki answer?"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audit_emit.errors import ConfigError
 
 DAY = 24 * 3600 * 10**9
 _QUICK = 10.0
-"""Seconds that Loki gets to answer a doctor, at most."""
+"""Seconds that ``doctor`` waits for Loki, at most."""
 
 
 class Reader(NamedTuple):

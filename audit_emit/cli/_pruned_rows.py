@@ -25,11 +25,11 @@ def pruned(
     drop: bool,
     rehearse: bool,
 ) -> dict[str, Any]:
-    """Remove months, sign the records that say so, and tell what was done.
+    """Remove months, and sign the records that say so; what was done, as JSON values.
 
     Args:
-        work: what is done with the pruner of the database.
-        drop, rehearse: as ``work`` has it, to be told.
+        work: removes months with the pruner of the database that it gets.
+        drop, rehearse: whether ``work`` drops the months, or only tries; part of the result.
 
     Raises:
         RetentionError: nothing was removed.
@@ -70,9 +70,9 @@ def pruned(
 
 
 def _signed(connection: Connection, ring: KeyRing, made: RowsOutcome) -> dict[str, bool]:
-    """Sign each chain where the state of its signer is here: one that has ended nobody else signs.
+    """Sign each chain whose state file is here: nobody else signs a chain that has ended.
 
-    The checkpoint is not told to the chain, which would need the rights of a writer.
+    The checkpoint is not recorded in the chain, which would need the rights of a writer.
     """
     done: dict[str, bool] = {}
     for part in made.chains:

@@ -1,4 +1,4 @@
-"""What ``reconcile`` tells people: the verdict first, then what it is about."""
+"""The output of ``reconcile`` for people: the verdict first, then its reasons."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MEANING = {
 
 
 class Log(NamedTuple):
-    """What is to be known of a log beside the verdict.
+    """The facts about a log that are printed beside the verdict.
 
     Attributes:
         name: its directories.
@@ -188,7 +188,7 @@ def describe(finding: Finding) -> str:
 
 
 def _hint(report: Report, log: Log) -> str:
-    """What may be behind it."""
+    """The probable cause of a finding, and what to do; empty where none is known."""
     missing = [finding for finding in report.findings if finding.kind is Kind.MISSING]
     if missing and not report.agreed and not report.stubs:
         return "Loki has nothing of it: is this its address, and its tenant?"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def operator() -> str:
     """Who runs this: before sudo, by the name of the account, or by its number where it has none.
 
-    In a container there is often no line for the user in the list of accounts.
+    In a container the user often has no line in ``/etc/passwd``.
     """
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
@@ -49,15 +49,15 @@ class Recording(NamedTuple):
 
 @contextmanager
 def recordings(logs: Sequence[str], actor: str) -> Iterator[list[Recording]]:
-    """A way into each log, and into each chain that goes on at an address.
+    """A recorder for each log, and for each live chain at an address.
 
     Args:
-        logs: with the archives that are to be read with them.
-        actor: who has the records written.
+        logs: with their archives beside them.
+        actor: the ``user_id`` of the records.
 
     Raises:
         UsageError: an archive was named alone.
-        NoLog: no chain goes on at an address.
+        NoLog: there is no live chain at an address.
         DatabaseError: a database gives no answer.
     """
     by = (actor, "admin")
@@ -77,7 +77,7 @@ def recordings(logs: Sequence[str], actor: str) -> Iterator[list[Recording]]:
 
 
 def _rows(log: str, by: tuple[str, str], stack: ExitStack) -> Iterator[tuple[str, str, Record]]:
-    """Name, address and way in of each chain that goes on; one that was shipped does elsewhere."""
+    """Name, address and recorder of each live chain; a chain that was shipped is live elsewhere."""
     address, chains = _going_on(log)
     if not chains:
         raise NoLog(f"no chain goes on in {name_of(log)}, so none takes a record of it")

@@ -21,7 +21,7 @@ def reveal_option(function: _Function) -> _Function:
     return click.option(
         "--reveal",
         is_flag=True,
-        help="Decrypt what is sealed; first, each LOG gets a record of it (audit.revealed).",
+        help="Decrypt sealed values; each LOG first gets a record of that (audit.revealed).",
     )(function)
 
 
@@ -33,10 +33,10 @@ def record_reveal(
     values: int | None = None,
     keys: Collection[str] = (),
 ) -> None:
-    """Have every log say that sealed values are decrypted, before anybody sees one.
+    """Record in every log that sealed values are decrypted, before anybody sees one.
 
     Args:
-        command: that does it. What it was asked for is not recorded: that may name the person.
+        command: its name. Its filters are not recorded: they may name the person.
         records, values: how many; ``None`` where that is not known beforehand.
         keys: the ids of those that are used.
 

@@ -1,4 +1,4 @@
-"""Why this user may not look at a path: whose what stands in the way is."""
+"""Why this user may not look at a path: which directory forbids it, and who owns that."""
 
 from __future__ import annotations
 

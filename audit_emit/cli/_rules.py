@@ -9,7 +9,7 @@ from audit_emit._facade.records import SERVICE
 from audit_emit.errors import ConfigError
 
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,149}")
-"""Of what Loki takes as a tenant the part that needs no quotes in YAML and in a shell."""
+"""Tenants of Loki that need no quotes in YAML and in a shell; others are refused."""
 
 SPAN = re.compile(r"[1-9][0-9]{0,4}[smhd]")
 SILENT = "AuditServiceSilent"

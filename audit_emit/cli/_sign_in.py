@@ -32,20 +32,20 @@ def sign_in_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--url",
-            help="The address of this console as browsers have it; the provider leads back to "
-            "/callback below it.",
+            help="The address of this console as browsers see it. The provider must allow the "
+            "redirect to /callback below it.",
         ),
         click.option(
             "--oidc-claim",
             metavar="NAME",
             default="email",
             show_default=True,
-            help="What of the ID token is the name of a user.",
+            help="The claim of the ID token that is the name of a user.",
         ),
         click.option(
             "--oidc-client",
             metavar="ID",
-            help=f"The id of this console there. Its secret is {_SECRET}.",
+            help=f"The client id of this console there. Its secret is {_SECRET}.",
         ),
         click.option(
             "--oidc",

@@ -38,7 +38,7 @@ Attempt = tuple[str, dict[str, Any]]
 
 
 class Signed(NamedTuple):
-    """What became of one chain.
+    """The result of signing one chain.
 
     Attributes:
         name: its address.
@@ -181,7 +181,7 @@ class RowsSigner:
     def _signers(
         self, connection: Connection, chain: ServiceChain, rings: Sequence[KeyRing]
     ) -> Iterator[list[RowsCheckpointer]]:
-        """A signer of one chain for each ring, and a way into that chain meanwhile."""
+        """A signer of one chain for each ring; until the end the chain can be written to."""
         emitter = Emitter(service=chain.service, jsonl="off", stdout=False)
         chains = Chains(self._address, service=chain.service)
         own = own_record(emitter)
@@ -227,7 +227,7 @@ class RowsSigner:
             click.echo(f"verifier key {one.vkey}")
 
     def watch(self) -> Exit:
-        """Sign as the chains grow, until told to end."""
+        """Sign as the chains grow, until a signal comes."""
 
         def look() -> bool:
             due: list[Attempt] = [
@@ -253,7 +253,7 @@ def _append(chains: Chains, record: str, tenant: str) -> None:
 
 
 def _signed(signers: Sequence[RowsCheckpointer], attempts: Sequence[Attempt]) -> Checkpoint | None:
-    """What the last signer has made, after those before it have signed once more.
+    """The checkpoint of the last signer, after those before it have signed once more.
 
     Raises:
         CheckpointError: the last one did not sign, or one before it for another reason than that

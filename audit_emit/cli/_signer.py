@@ -1,4 +1,4 @@
-"""What the commands that sign have in common: the log, the keys, and a way into the chain."""
+"""What the commands that sign have in common: the log, the keys, and an emitter for the chain."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ EXITS = {
     "key-retired": Exit.USAGE,
     "not-told": Exit.INCOMPLETE,
 }
-"""What the reasons of a ``CheckpointError`` are to a command; any other one is a finding."""
+"""The exit status for each reason of a ``CheckpointError``; any other one is a finding."""
 
 
 class MaintenanceEmitter(Emitter):
-    """An emitter that only tells of checkpoints: its start is no event of the service."""
+    """An emitter for records about the log itself: it writes no ``audit.started``."""
 
     announces = False
 
@@ -93,8 +93,8 @@ def succeeded(ring: KeyRing, key: str, origin: str) -> KeyRing:
 def vkey_of(ring: KeyRing, newest: Checkpoint | None) -> str:
     """The C2SP verifier key under the full name of a log; empty for a shared key.
 
-    It is that name which the notes of the log are signed under, so this key verifies them with
-    every implementation. What keygen prints only this one can read: it knows no chain yet.
+    The notes of the log are signed under that name, so every implementation can verify them with
+    this key. What keygen prints has no chain in its name yet, and only this package can use it.
 
     Args:
         ring: its newest key is the one that signs.
@@ -154,7 +154,7 @@ def opened(
 
     Args:
         state, first: see ``Checkpointer``.
-        durability: of what is told to the log; that of this environment by default.
+        durability: of the records about checkpoints; that of this environment by default.
 
     Raises:
         ConfigError: there is no key.
@@ -208,7 +208,7 @@ def emitter_of(
 
 
 def durable(file: Path) -> MaintenanceEmitter:
-    """An emitter whose records are on the disk before it goes on: more is done because of them."""
+    """An emitter that syncs each record to the disk before what the record announces is done."""
     return emitter_of(file, None, stdout=False, durability="always")
 
 

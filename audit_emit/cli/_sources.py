@@ -1,4 +1,4 @@
-"""Where ``tail`` reads: a log that is being written, or bytes that only go forward."""
+"""Where ``tail`` reads: a log that is being written, or a stream that cannot be read backwards."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from audit_emit.errors import NotRegularError
 from audit_emit.log import AuditLog, Head, KeyRing
 
 LOOK_SECONDS = 5.0
-"""Between two looks for chains that have begun."""
+"""Seconds between two looks for chains that have begun."""
 
 _TS = slice(7, 37)
 SHOWN = 200
-"""Bytes of a torn end that are looked at."""
+"""Bytes of a torn end that are kept for the message about it."""
 
 
 class Source(Protocol):
@@ -51,7 +51,7 @@ class Source(Protocol):
         """Whether nothing can come any more."""
 
     def torn(self) -> bytes:
-        """What stands after the last newline."""
+        """The bytes after the last newline."""
 
     def close(self) -> None:
         """Let go of the files."""
@@ -89,7 +89,7 @@ def source(
 
 
 class Forward:
-    """Standard input, or a packed segment. It is followed by reading it to its end."""
+    """Standard input, or a packed segment, read forward to its end."""
 
     def __init__(self, log: str) -> None:
         self._log = log
@@ -271,7 +271,7 @@ class Growing:
         return self._log.since(since)
 
     def poll(self) -> Iterator[bytes]:
-        """The lines that have come, over rotation and truncation."""
+        """The lines that have come since, also after a rotation or a truncation."""
         return self._log.poll()
 
     def ended(self) -> bool:

@@ -1,4 +1,4 @@
-"""How a log stands, as its files say it: nothing here is proved, and nothing is written."""
+"""The state of a log, as its files have it: nothing is verified here, and nothing is written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Alerts(msgspec.Struct):
         open: how many nobody has acknowledged.
         acknowledged: how many somebody has.
         newest: the newest open one: ``ts``, ``level``, ``rule`` and ``title``.
-        of_newest: not 0 where there are more: so many were looked at, the newest.
+        of_newest: 0 where all were looked at; else only this many were, the newest ones.
     """
 
     open: int
@@ -85,13 +85,13 @@ class Alerts(msgspec.Struct):
 
 
 class Standing(msgspec.Struct):
-    """One log, at one moment.
+    """The state of one log at one moment.
 
     Attributes:
         last: its newest record.
         alerts: ``None`` where they could not be looked for.
-        outside: where its checkpoints are elsewhere, as the files beside it say.
-        problems: what should be looked at, in words.
+        outside: which witnesses and anchors have its checkpoints, as the files beside it say.
+        problems: what should be looked at, in sentences.
         status: the exit status that this is.
     """
 
@@ -190,7 +190,7 @@ def _signed(stands: Stands) -> Signed | None:
 
 
 def _judge(found: Standing) -> None:
-    """What should be looked at, and the exit status: later ones come before earlier ones."""
+    """Add the problems, and set the exit status; a later check overrides an earlier one."""
     if found.last is None:
         found.status = Exit.NOTHING
     if found.files is not None and found.files.torn:

@@ -16,7 +16,7 @@ _NAMES = ("stdin", "stdout", "stderr")
 
 
 class Closed(TextIOWrapper):
-    """In the place of a standard stream that is closed: empty, and nobody reads it."""
+    """Replaces a standard stream that is closed: reading gives nothing, writing goes nowhere."""
 
 
 def fill() -> None:
@@ -40,9 +40,9 @@ def fill() -> None:
 
 
 def decided(status: Exit) -> Exit:
-    """Note the exit status of this command before it is explained.
+    """Remember the exit status of this command before its result is printed.
 
-    It is the status also when whoever reads the explanation leaves in the middle of it.
+    So it is the status also when the reader of the output goes away in the middle of it.
     """
     context = click.get_current_context(silent=True)
     if context is not None:
@@ -51,7 +51,7 @@ def decided(status: Exit) -> Exit:
 
 
 def decision(context: click.Context) -> Exit:
-    """What was noted as the status; without that, all is good."""
+    """The status that was remembered by ``decided``; ``Exit.OK`` without one."""
     status: Exit = context.meta.get(_STATUS, Exit.OK)
     return status
 
@@ -66,7 +66,7 @@ def printing(error: OSError) -> bool:
 
 
 def silence() -> None:
-    """What cannot be written goes nowhere, so that the interpreter does not complain at its end."""
+    """Discard output that cannot be written, so that the interpreter does not complain at exit."""
     for stream in (sys.stdout, sys.stderr):
         discard_unwritten(stream)
 

@@ -21,8 +21,8 @@ def subject_keys_option(function: _Function) -> _Function:
         "--subject-keys",
         metavar="STORE",
         default="",
-        help="The store of the keys of persons: slots:/path, the path, or openbao:, vault: or "
-        "awskms: with slots=/path.  "
+        help="The store of the keys that personal values are sealed with: slots:/path, the path, "
+        "or openbao:, vault: or awskms: with slots=/path.  "
         "[default: AUDIT_EMIT_SUBJECT_KEYS]",
     )(function)
 
@@ -31,20 +31,20 @@ _SIGHT = "audit_emit.sight"
 
 
 def see_with(address: str) -> Sight:
-    """Let the running command read with the store at an address, or that of this environment."""
+    """Set the key store with which the running command reads: at an address, or the configured."""
     found = Sight(named_store(address))
     click.get_current_context().meta[_SIGHT] = found
     return found
 
 
 def sight() -> Sight:
-    """What the running command reads with."""
+    """The access to keys with which the running command reads sealed values."""
     found: Sight = click.get_current_context().meta[_SIGHT]
     return found
 
 
 def told(fields: Any, line: bytes) -> Any:
-    """Fields as people see them: what is sealed in them is only said to be, or to be erased.
+    """Fields as people see them: each sealed value as ``[sealed]`` or ``[erased]``.
 
     Args:
         fields: are changed.
@@ -64,7 +64,7 @@ def told(fields: Any, line: bytes) -> Any:
 
 
 def pseudonym_of(actor: str, known: Sight) -> str:
-    """What stands for an actor in ``user_id`` while the key lives; empty where there is no key."""
+    """The pseudonym of an actor in ``user_id``, while the key exists; empty without a key."""
     if not actor:
         return ""
     try:

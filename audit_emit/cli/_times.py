@@ -1,4 +1,4 @@
-"""``--since`` and ``--until``: what a word was taken for is said on standard error, with its zone.
+"""``--since`` and ``--until``: the time that a word stands for is printed on standard error.
 
 Nobody should have to guess which day ``monday`` was.
 """

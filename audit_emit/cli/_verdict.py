@@ -1,4 +1,4 @@
-"""The verdict on a log as ``verify`` and ``repair`` tell it to people."""
+"""The verdict on a log as ``verify`` and ``repair`` print it for people."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _MISSING = {
     Kind.TORN_TAIL: ("torn end", "torn ends"),
     Kind.DECLARED_GAP: ("loss declared by the log", "losses declared by the log"),
 }
-"""What one finding of a kind is called, and what several are."""
+"""The names of each kind of finding: singular, plural."""
 
 
 def _counted(report: Report, words: Mapping[Kind, tuple[str, str]]) -> str:
@@ -129,7 +129,7 @@ def _anchored(report: Report, ring: KeyRing) -> str:
 
 
 def _names_of(ring: KeyRing) -> str:
-    """Which logs the keys that are given are for: a name that is not the log's is a common slip."""
+    """The names of logs that the given keys are for: keys of another log are a common mistake."""
     names = sorted({key.name for key in ring.keys if isinstance(key, Ed25519Key) and key.name})
     return f"; what is given is for {', '.join(names)} (see --origin)" if names else ""
 
@@ -163,9 +163,9 @@ def _show_kind(kind: Kind, findings: list[Finding], count: int) -> None:
 
 
 def stands(finding: Finding) -> list[str]:
-    """What stands where a finding is, in words that people know: when, what, who, and since when.
+    """The record at a finding, for people: its time, type and actor, and the checkpoints around it.
 
-    What a line says of itself is shown as it is, and proves nothing.
+    The content of the line is shown as it is, and proves nothing.
     """
     if finding.record is None:
         return []

@@ -1,4 +1,4 @@
-"""Records held against the verdict on their log: ``query --verified`` and ``tail --verified``."""
+"""Marks on records from verifying their log: ``query --verified`` and ``tail --verified``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_RECORDS = frozenset(
         Kind.MISSING_SEGMENT,
     }
 )
-"""What is found about the record that a finding names."""
+"""Kinds of findings that are about the one record that they name."""
 
 Mark = Callable[[bytes], str]
 
@@ -36,7 +36,7 @@ def verified_option(function: Callable[..., object]) -> Callable[..., object]:
     """``--verified`` and the keys for it."""
     function = key_option("With --verified: a pinned key")(function)
     return click.option(
-        "--verified", is_flag=True, help="Verify the log first, and mark what does not hold."
+        "--verified", is_flag=True, help="Verify the log first, and mark records that fail."
     )(function)
 
 

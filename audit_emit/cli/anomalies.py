@@ -46,9 +46,9 @@ class Search(NamedTuple):
     """What to look for, and how to print it.
 
     Attributes:
-        window: only alerts of so long ago; ``None`` for all.
-        verify: how to verify the log; ``None``: not.
-        level: the mildest alerts that are wanted.
+        window: how far back alerts are printed; ``None`` for all of them.
+        verify: how to verify the log; ``None`` to leave that out.
+        level: the lowest level of alerts that is printed.
         form: of the output.
     """
 
@@ -73,7 +73,7 @@ def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedel
 @a_command(
     "anomalies",
     {
-        Exit.OK: "nothing odd; with --follow, told to end",
+        Exit.OK: "nothing odd; with --follow, ended by a signal",
         Exit.FINDINGS: "alerts; a test that failed; or with --follow, the log was cut or replaced",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing there, or it cannot be read",
@@ -92,25 +92,32 @@ def _window(_: click.Context, __: click.Parameter, value: str | None) -> timedel
     "--window",
     callback=_window,
     metavar="SPAN",
-    help="Only alerts of the last 15m, 2h, 7d; all records are looked at.  [default: all alerts; "
-    "with --follow those from now on]",
+    help="Print only alerts of the last 15m, 2h, 7d; older records are read all the same, as rules "
+    "compare with them.  [default: all alerts; with --follow those from now on]",
 )
-@rules_option("Rules of one's own, instead of those of this package: .json, .yml.")
+@rules_option("Use the rules in this directory (.json, .yml) instead of those of this package.")
 @click.option(
-    "--level", type=click.Choice(LEVELS), default=LEVELS[0], help="Only alerts of at least this."
+    "--level",
+    type=click.Choice(LEVELS),
+    default=LEVELS[0],
+    help="Only alerts of this level or a higher one.",
 )
-@click.option("--follow", is_flag=True, help="Go on as the log grows, until told to end.")
+@click.option("--follow", is_flag=True, help="Keep running as the log grows, until a signal comes.")
 @click.option("--list", "listing", is_flag=True, help="List the rules, and end.")
-@click.option("--explain", metavar="RULE", help="Say all about a rule, and end.")
+@click.option("--explain", metavar="RULE", help="Print all about one rule, and end.")
 @click.option(
     "--test",
     "tests",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Run the tests of rules in this file, and end.",
+    help="Run the rule tests in this file, and end.",
 )
-@click.option("--verify/--no-verify", default=True, help="Tell what verify finds, too.  [default]")
-@key_option("To verify: a pinned key")
+@click.option(
+    "--verify/--no-verify",
+    default=True,
+    help="Verify the log, and report the findings, too.  [default]",
+)
+@key_option("With --verify: a pinned key")
 @following_options
 @formats("text", "json", "jsonl")
 def command(
@@ -134,11 +141,13 @@ def command(
     input, which is not verified; postgresql://… or s3://…. Without LOG, the log that this
     environment configures.
 
-    Rules are written in Sigma, of which a part is understood; what is not is refused with its line.
-    Every alert names all of its records, and each crossing is told once.
+    Rules are written in a subset of Sigma; a rule outside of it is refused, with its line. Every
+    alert names all of its records. A threshold that is crossed gives one alert, not one for each
+    further record.
 
-    With --follow the search goes on where it ended, also after a restart, and each alert is kept
-    until everybody has it: the log, commands, webhooks. Receivers leave out repeats by the id.
+    With --follow the search continues where it stopped, also after a restart. Each alert is kept
+    until it has been delivered to the log, every command and every webhook. A receiver may get an
+    alert twice, and recognises it by its id.
     """
     try:
         rules = rules_in(directory)
@@ -184,7 +193,7 @@ def _back(window: timedelta) -> int:
 
 @contextmanager
 def _garbage_rarely_looked_for() -> Iterator[None]:
-    """What is remembered of groups has no cycles; to look for some in it takes a twentieth."""
+    """Run Python's cycle collector less often: the state of rules has no cycles to be found."""
     before = gc.get_threshold()
     gc.set_threshold(100_000, *before[1:])
     try:

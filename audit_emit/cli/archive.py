@@ -16,9 +16,9 @@ from audit_emit.cli._archive_verify import verify
 def command() -> None:
     """Archive logs in an object store (S3), prove what is there, and bring it back.
 
-    The archive is s3://bucket/prefix (--archive, or AUDIT_EMIT_ARCHIVE_URL). Credentials are found
-    by boto3 in its own order; nothing of them is a setting of ours. docs/archive.md has the policy
-    of the bucket, and what Object Lock cannot take back.
+    The archive is s3://bucket/prefix (--archive, or AUDIT_EMIT_ARCHIVE_URL). boto3 finds the
+    credentials where it always looks for them; audit-emit has no settings for them. docs/archive.md
+    has a policy for the bucket, and says what Object Lock makes irrevocable.
     """
 
 

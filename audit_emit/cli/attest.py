@@ -35,7 +35,7 @@ from audit_emit.log import KeyRing
         Exit.USAGE: "usage, or no key that can sign",
         Exit.NOTHING: "there are no such records, or no log",
         Exit.INCOMPLETE: "no checkpoint covers them yet",
-        Exit.NO_ANSWER: "what holds the key did not sign",
+        Exit.NO_ANSWER: "the key service or the token did not sign",
     },
     [
         "audit-emit attest --from 301 --to 1400 --key signing.pem --out run.att.json",
@@ -65,14 +65,14 @@ def command(
     policy: str,
     bundle: bool,
 ) -> Exit:
-    """Sign a statement about some records of a LOG: which they are, and what they add up to.
+    """Sign a statement about some records of a LOG: which they are, and their counts and hashes.
 
     It is an in-toto statement in a DSSE envelope, signed with the key of the checkpoints; cosign
-    and others verify it. Without an option it is about all records up to the newest checkpoint.
-    The log is verified first. Counts, hashes and names of types are told, and no field but an
-    agent's model and platform.
+    and other tools verify it. By default it is about all records up to the newest checkpoint.
+    The log is verified first. The statement has counts, hashes and names of event types; of fields
+    it has only an agent's model and platform.
 
-    audit-emit verify-attestation computes all of it again from a log.
+    audit-emit verify-attestation checks every part of it against a log.
     """
     chosen = [bool(first or last), bool(correlation), bool(since or until)]
     if sum(chosen) > 1:
@@ -97,7 +97,7 @@ def command(
 
 @contextmanager
 def _told() -> Iterator[list[Exit]]:
-    """What cannot be attested is said; the one member of the list is the exit status then."""
+    """Print why something cannot be attested; the one member of the list is the exit status."""
     status = [Exit.OK]
     try:
         yield status

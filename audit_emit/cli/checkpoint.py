@@ -36,8 +36,9 @@ RETRY_SECONDS = 10.0
         Exit.FINDINGS: "the log does not follow what was signed",
         Exit.USAGE: "usage, or no key",
         Exit.NOTHING: "there is no log, or no record in it",
-        Exit.INCOMPLETE: "another process is at it, or the log could not be told of it",
-        Exit.NO_ANSWER: "what holds the key did not sign",
+        Exit.INCOMPLETE: "another process signs the log, or the checkpoint could not be written "
+        "into the log",
+        Exit.NO_ANSWER: "the key service or the token did not sign",
     },
     [
         "audit-emit checkpoint /var/log/audit-emit/shop --key signing.pem",
@@ -51,21 +52,25 @@ RETRY_SECONDS = 10.0
 @click.option(
     "--state",
     default="",
-    help="The file that keeps what was signed last.  "
+    help="The file that keeps the last signed checkpoint.  "
     "[default: AUDIT_EMIT_CHECKPOINT_STATE, else checkpoints.state beside the log]",
 )
 @click.option(
     "--first",
     is_flag=True,
-    help="Begin again where that file is lost: the log is signed from its first record on.",
+    help="The state file is new or lost: sign the log from its first record on.",
 )
-@click.option("--watch", is_flag=True, help="Go on: every 5 minutes, every 100 records.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Keep running: sign again after 5 minutes or 100 records, whichever comes first.",
+)
 @click.option("--note", is_flag=True, help="Print the newest checkpoint as a C2SP signed note.")
 @click.option(
     "--rotate-to",
     "successor",
     metavar="KEY",
-    help="Hand over to this key: the one that signed so far signs its name into the log.",
+    help="Change to this key: the present one signs that it takes over.",
 )
 @kept
 def command(
@@ -79,22 +84,24 @@ def command(
     note: bool,
     successor: str | None,
 ) -> Exit:
-    """Sign what a log gained since the last checkpoint.
+    """Sign a checkpoint over the records that a log has now.
 
     LOG is a log's directory or its active file; without it, the log that this environment
-    configures. Several are signed one after the other, each under its own name. At the address of
-    a database (postgresql://…) it is every chain that a service writes there; the checkpoints go
-    to its table, and the state to the state directory of the user, one for each chain.
+    configures. Several logs are signed one after the other, each under its own name. The address of
+    a database (postgresql://…) stands for every chain that a service writes there; the checkpoints
+    go to its table, and one state file for each chain to the state directory of the user.
 
-    Run it as the user of the service. Only records that follow what was signed before are signed;
+    Run it as the user of the service. A log is signed only if it continues what was signed before;
     anything else is an error. Each checkpoint goes to checkpoints.jsonl and into the log.
 
-    What was signed last is kept in a file, best one that the service cannot write (--state). A log
-    that was signed before is not signed without that file, unless you say --first.
+    The last signed checkpoint is kept in a state file (--state), best where the service cannot
+    write. Without that file a log that was signed before is not signed again, unless you give
+    --first.
 
-    With --rotate-to the old key signs once more, and then that the new one takes its place; from
-    there on only the new one can sign. Whoever has the old verifier key can follow. In a database
-    every chain of the address is handed over; what failed for one is done by the same command.
+    With --rotate-to the old key signs once more, and then a statement that the new key takes its
+    place; from there on only the new one can sign. Whoever has the old verifier key can verify the
+    change. In a database the key of every chain of the address is changed; where that failed for
+    one, run the same command again.
     """
     if watch and (note or successor):
         raise click.UsageError("--note and --rotate-to make one checkpoint; --watch goes on")
@@ -163,7 +170,7 @@ def _once(log: Log, *, note: bool, quiet: bool = False, vkey: bool = True) -> Ex
 
 def _rotate(log: Log, successor: str, *, note: bool) -> Exit:
     new = log.handed_over(successor)
-    # What the old key has not signed by now, it never will.
+    # The old key signs all records that are there now: after the change it may not sign any more.
     status = _once(log, note=False, quiet=True) or _once(new, note=note, vkey=False)
     if status == Exit.OK and not note:
         click.echo("the log names the new key, signed with the old one, which can sign no more")
@@ -218,7 +225,7 @@ class Watcher:
         return before == self._seen or self.attempt("threshold", at_least=THRESHOLD)
 
     def attempt(self, reason: str, *, at_least: int = 1, not_within: float = 0) -> bool:
-        """Make a checkpoint; what goes wrong is told."""
+        """Make a checkpoint; what goes wrong is printed."""
         if reason != "threshold":
             self._next = time.monotonic() + INTERVAL_SECONDS
         try:

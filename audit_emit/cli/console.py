@@ -1,4 +1,4 @@
-"""``audit-emit console``: look at a log in a browser, and see whether it holds."""
+"""``audit-emit console``: show a log in a browser, and whether it verifies."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--loki",
     metavar="URL",
-    help="Show the records in a Loki, instead of a LOG; nothing of them is proved. Credentials are "
-    "those of the environment.",
+    help="Show the records that a Loki has, instead of a LOG; they are not verified. Credentials "
+    "come from the environment.",
 )
 @click.option("--tenant", envvar=f"{PREFIX}TENANT", metavar="NAME", help="The X-Scope-OrgID there.")
 @pinned_keys
@@ -76,7 +76,7 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
 @click.option(
     "--users",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file of users (TOML). Without it only this machine is answered.",
+    help="A file of users (TOML). Without it only requests from this machine are answered.",
 )
 @click.option(
     "--proxy-header",
@@ -90,9 +90,10 @@ def _hashed(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     "signing_keys",
     multiple=True,
     metavar="KEY",
-    help="Signs a forced checkpoint.  [default: the environment's]",
+    help="The key for checkpoints that an operator asks for.  [default: as configured in the "
+    "environment]",
 )
-@click.option("--grafana", metavar="URL", default="", help="For links by trace id.")
+@click.option("--grafana", metavar="URL", default="", help="Grafana, for links by trace id.")
 @click.option("--certfile", type=click.Path(exists=True, dir_okay=False), help="TLS: certificate.")
 @click.option("--keyfile", type=click.Path(exists=True, dir_okay=False), help="TLS: its key.")
 @click.option(
@@ -121,10 +122,10 @@ def command(
     """Serve the console of one LOG, and print its address.
 
     LOG is a log's directory, or postgresql://… of one chain, or s3://… of one that is archived;
-    without it, the log that this environment configures. With s3://… beside a directory both are
-    shown as one log. It binds to this machine only, unless there are --users.
+    without it, the log that this environment configures. A directory and its archive (s3://…) are
+    shown as one log. Without --users it listens on this machine only.
 
-    What is looked at, exported and verified is recorded in a log of its own, which the environment
+    What users look at, export and verify is recorded in another log, the one that the environment
     configures for the service audit-console.
     """
     import jinja2  # noqa: F401, PLC0415 - an extra
@@ -178,10 +179,10 @@ def _check(
     certfile: str | None,
     keyfile: str | None,
 ) -> None:
-    """Refuse what would be open, or makes no sense.
+    """Check the options against each other.
 
     Raises:
-        UsageError: it would be.
+        UsageError: anybody could read the log, or options contradict each other.
     """
     if users is None and bind not in _LOOPBACK:
         raise click.UsageError(f"--bind {bind} is not this machine only; that needs --users")

@@ -45,7 +45,7 @@ def command() -> None:
     """An audit chain in PostgreSQL: create, update and check its schema, remove old months.
 
     ADDRESS is postgresql://user@host/database, or postgresql+file:///path of a file that holds one;
-    without it, AUDIT_EMIT_STORE counts, then AUDIT_EMIT_STORE_FILE. A password belongs in
+    by default that of AUDIT_EMIT_STORE, else of AUDIT_EMIT_STORE_FILE. Keep a password in
     PGPASSFILE, or in that file.
     """
 
@@ -61,7 +61,7 @@ def command() -> None:
     },
 )
 @click.argument("address", required=False)
-@click.option("--until", type=click.IntRange(min=1), metavar="N", help="Stop after this one.")
+@click.option("--until", type=click.IntRange(min=1), metavar="N", help="Stop after this migration.")
 def migrate(address: str | None, until: int | None) -> Exit:
     """Run the migrations that are missing, in one transaction, under a lock."""
     try:
@@ -79,8 +79,8 @@ def migrate(address: str | None, until: int | None) -> Exit:
     "check",
     cls=Command,
     statuses={
-        Exit.OK: "this build can work with it",
-        Exit.FINDINGS: "the migrations differ from those of this build, or the database is ahead "
+        Exit.OK: "this version works with it",
+        Exit.FINDINGS: "the migrations differ from those of this version, or the database is ahead "
         "of --expect",
         Exit.USAGE: "",
         Exit.INCOMPLETE: "some are missing",
@@ -89,11 +89,14 @@ def migrate(address: str | None, until: int | None) -> Exit:
 )
 @click.argument("address", required=False)
 @click.option(
-    "--expect", type=click.IntRange(min=1), metavar="N", help="The migration must be this one."
+    "--expect",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="The newest migration must be this one.",
 )
 @formats("text", "json")
 def check(address: str | None, expect: int | None, *, form: str) -> Exit:
-    """Say which migrations the database has, and whether this build can work with them."""
+    """Show which migrations the database has, and whether this version works with them."""
     try:
         found = schema.look(address_of(address))
     except DatabaseError as error:
@@ -159,7 +162,7 @@ def sql(after: int) -> Exit:
     help="Only months that were over by then: 90d, 12w, or a date such as 2026-01-31.",
 )
 @click.option("--drop", is_flag=True, help="Delete the rows; without it they are only detached.")
-@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and change nothing.")
 @signing_keys
 @formats("text", "json")
 def prune(
@@ -171,14 +174,15 @@ def prune(
     keys: tuple[str, ...],
     form: str,
 ) -> Exit:
-    """Take whole months of rows out of the table that are old and covered by checkpoints.
+    """Remove whole months of old rows that checkpoints cover.
 
-    A month goes when every chain that has rows in it is signed beyond them; of each, the record
-    audit.pruned says so, signed by the key of its checkpoints. Nothing goes of a chain that does
-    not verify, or that a legal hold is on. All of it is one transaction.
+    A month is removed when every chain that has rows in it is signed beyond them. Each of these
+    chains gets a record of that (audit.pruned), signed with the key of its checkpoints. Nothing is
+    removed from a chain that does not verify, or that is under a legal hold. All of it is one
+    transaction.
 
-    Without --drop the months stay as tables of their own (audit_emit.records_YYYYMM), to be dumped
-    and dropped. The role needs audit_emit_pruner, and nothing else.
+    Without --drop the months stay as separate tables (audit_emit.records_YYYYMM), for you to dump
+    and drop. The role needs audit_emit_pruner, and no other right.
     """
     ring = KeyRing.from_sources(list(keys))
     if not ring.keys:
@@ -208,6 +212,6 @@ def prune(
 
 
 def failed(error: DatabaseError) -> Exit:
-    """Say it, and what that means for the exit status."""
+    """Print what went wrong; the exit status."""
     complain(f"{error} ({error.reason})")
     return Exit.FINDINGS if error.reason == "migrations-differ" else Exit.NO_ANSWER

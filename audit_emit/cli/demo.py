@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Stage:
-    """What the audience sees, and the service behind it."""
+    """The output of the demonstration, and the service that it is about."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -119,14 +119,14 @@ def script(values: list[str]) -> list[Step]:
 @a_command(
     "demo",
     {
-        Exit.OK: "it went as it must",
-        Exit.FINDINGS: "something was not as it must be",
+        Exit.OK: "everything was as expected",
+        Exit.FINDINGS: "something was not as expected",
         Exit.USAGE: "",
         Exit.NOTHING: "the example services are not here",
     },
     ["audit-emit demo", "audit-emit demo --flask --serve"],
 )
-@click.option("--flask", is_flag=True, help="On Flask instead of FastAPI.")
+@click.option("--flask", is_flag=True, help="Use Flask instead of FastAPI.")
 @click.option("--serve", is_flag=True, help="Keep the service running, with curl commands to try.")
 @click.option("--console", is_flag=True, help="Then show what was recorded in a browser.")
 def command(*, flask: bool, serve: bool, console: bool) -> int:
@@ -178,7 +178,7 @@ def show_console(log: Path) -> None:
 
 
 def need(framework: str) -> None:
-    """Import what the service will import.
+    """Import the packages that the service needs.
 
     Raises:
         ModuleNotFoundError: the extra is missing; the command line tells which one.
@@ -206,7 +206,7 @@ _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def perform(stage: Stage, framework: str) -> None:
-    """The whole play: requests, the question, the file, the chain, the search for the values."""
+    """Run the demonstration: requests, the question, the file, the chain, the search for values."""
     service = stage.service
     values = ["sk_" + "live_" + secrets.token_hex(12) for _ in range(3)]
     title(f"A secrets service on {framework}, at http://127.0.0.1:{service.port}")

@@ -23,7 +23,7 @@ from audit_emit.cli._streams import decided
     "doctor",
     {
         Exit.OK: "records can be written, warnings included",
-        Exit.FINDINGS: "something must be mended",
+        Exit.FINDINGS: "there is a problem to be solved",
         Exit.USAGE: "",
     },
     [
@@ -33,9 +33,12 @@ from audit_emit.cli._streams import decided
     ],
 )
 @logs_argument
-@click.option("--service", help="As if this were configured instead of AUDIT_EMIT_SERVICE.")
+@click.option("--service", help="Use this name instead of AUDIT_EMIT_SERVICE.")
 @click.option(
-    "--reader", default="", metavar="USER", help="Whether this user, such as vector, can read."
+    "--reader",
+    default="",
+    metavar="USER",
+    help="Check whether this user, such as vector, can read.",
 )
 @loki_options
 @formats("text", "json")
@@ -50,9 +53,9 @@ def command(
 ) -> Exit:
     """Explain where records go on this machine, and why.
 
-    Run it as the user and in the environment of the service. Nothing is recorded, nothing that
-    stays is written, and no secret is shown. With LOG, a log's directory or its active file, as if
-    that were configured (AUDIT_EMIT_JSONL). With --loki Loki is asked, too.
+    Run it as the user and in the environment of the service. It records nothing, leaves no file
+    behind, and shows no secret. With LOG, a log's directory or its active file, it looks at that
+    one, as if it were configured (AUDIT_EMIT_JSONL). With --loki it asks Loki, too.
     """
     way = Way(loki or "", tenant, reader)
     reports = [

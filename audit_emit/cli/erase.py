@@ -49,11 +49,11 @@ _LONGEST_REFERENCE = 256
     {
         Exit.OK: "the key is destroyed and every LOG says so; or shown (--dry-run), allowed, "
         "nothing to replay",
-        Exit.FINDINGS: "with --replay: keys were back and are destroyed again",
+        Exit.FINDINGS: "with --replay: keys had come back, and were destroyed again",
         Exit.USAGE: "",
         Exit.NOTHING: "the store has no key of this person, or there is no log",
-        Exit.INCOMPLETE: "another erasure is under way, the store failed, or a log could not be "
-        "told: run it again",
+        Exit.INCOMPLETE: "another erasure is running, the store failed, or a log could not be "
+        "written to: run it again",
     },
     [
         "audit-emit erase u-17 /var/log/audit-emit/shop --dry-run --also someone@example.com",
@@ -65,29 +65,39 @@ _LONGEST_REFERENCE = 256
 @click.argument("subject", metavar="[SUBJECT]", default="")
 @logs_argument
 @subject_keys_option
-@click.option("--dry-run", is_flag=True, help="Say what is sealed and what stays; change nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print what is sealed, and what stays; change nothing."
+)
 @click.option(
     "--also",
     multiple=True,
     metavar="TEXT",
-    help="With --dry-run: what else names the person, such as an address; repeatable.",
+    help="With --dry-run: another text that names the person, such as an address; repeatable.",
 )
 @click.option(
     "--requested-at",
     callback=time_option,
     metavar="TIME",
-    help="When it was asked for; UTC.  [default: now]",
+    help="When the erasure was requested; UTC.  [default: now]",
 )
-@click.option("--reference", default="", metavar="TEXT", help="Of your own files; never a name.")
 @click.option(
-    "--backups-until", default="", metavar="DAY", help="When backups of the keys are gone."
+    "--reference",
+    default="",
+    metavar="TEXT",
+    help="The request in your own files, such as its number; never a name.",
 )
-@click.option("--by", default="", metavar="USER", help="Who has it done.  [default: you]")
-@click.option("--allow", is_flag=True, help="Let an erased person be recorded again, anew.")
+@click.option(
+    "--backups-until",
+    default="",
+    metavar="DAY",
+    help="The day on which the last backup of the key is gone.",
+)
+@click.option("--by", default="", metavar="USER", help="Who erases.  [default: you]")
+@click.option("--allow", is_flag=True, help="Record an erased person again, under a new key.")
 @click.option(
     "--replay",
     is_flag=True,
-    help="After the keys were restored: destroy again what each LOG calls erased.",
+    help="After a backup of the keys was restored: destroy those again that a LOG calls erased.",
 )
 @formats("text", "json")
 def command(
@@ -107,13 +117,14 @@ def command(
 ) -> Exit:
     """Destroy the key of a person, and record that in each LOG.
 
-    What was sealed under the key can be read by nobody after that, wherever it was copied to;
-    user_id leads nowhere. What the person does later is withheld until --allow. --dry-run lists
-    what stands in plain and stays. It can be interrupted anywhere, and run again.
+    After that nobody can read what was sealed with the key, wherever it was copied to, and the
+    pseudonym in user_id leads to no person. What the person does later is withheld, until --allow.
+    --dry-run lists what is in the log in plain, which stays. The command can be interrupted
+    anywhere, and run again.
 
     SUBJECT is the id that the program gives to Subject(...), and as user_id. Without LOG, the log
-    that this environment configures. An address of a database stands for every chain that goes on
-    there; an archive is named beside the LOG that it is of. Run it as the user of the service.
+    that this environment configures. The address of a database stands for every live chain there;
+    name an archive after the LOG that it belongs to. Run it as the user of the service.
     """
     if replay:
         logs = (subject, *logs) if subject else logs
@@ -144,7 +155,10 @@ def _erasable(one: Recording) -> Erasable:
 
 def _failed(error: KeyStoreError | DatabaseError | SinkError) -> Exit:
     if isinstance(error, SinkError):
-        complain(f"a log could not be told ({error.reason}); the key is gone: run it again")
+        complain(
+            f"a log could not be written to ({error.reason}), so it does not say that the key is "
+            "destroyed: run it again"
+        )
     else:
         damaged = isinstance(error, KeyStoreError) and error.reason == "damaged"
         what = "restore it from a backup, then run it again" if damaged else "run it again"
@@ -202,9 +216,9 @@ def _allow(
         complain(f"{subject} is not erased in {store.shown}")
         return Exit.NOTHING
     if found.state != ERASED:
-        complain("the erasure did not come to its end: run it again first")
+        complain("the erasure was not completed: run it again first, without --allow")
         return Exit.INCOMPLETE
-    # Recorded first: that it was allowed is never a secret of the store.
+    # Recorded first, so that no person is allowed again without a record of it.
     for log in logs:
         log.record(ALLOWED_TYPE, {"store": store.kind, "reference": request.reference})
     store.allow(subject)

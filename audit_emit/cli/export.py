@@ -53,8 +53,8 @@ POLL_SECONDS = 0.5
     "export",
     {
         Exit.OK: "exported, or nothing new with --resume",
-        Exit.FINDINGS: "exported, but for lines that are no records or parts that are missing; or "
-        "the log no longer has the record that the last export ended with",
+        Exit.FINDINGS: "exported, except for lines that are no records, or parts that are missing; "
+        "or the log no longer has the record that the last export ended with",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing found, or there is no log",
         Exit.NO_ANSWER: "the database or the key service does not answer",
@@ -77,7 +77,7 @@ POLL_SECONDS = 0.5
     help=" ".join(f"{name}: {what}" for name, what in MODULES.items()),
 )
 @resumable
-@click.option("--follow", is_flag=True, help="Go on as the log grows, until told to end.")
+@click.option("--follow", is_flag=True, help="Keep running as the log grows, until a signal comes.")
 @click.option(
     "--ocsf-version",
     type=click.Choice(VERSIONS),
@@ -87,7 +87,7 @@ POLL_SECONDS = 0.5
 @click.option(
     "--type-prefix",
     metavar="NAME",
-    help="With --format cloudevents: what stands before each type, such as org.example.  "
+    help="With --format cloudevents: the prefix of each type, such as org.example.  "
     "[default: audit_emit]",
 )
 @columns_option
@@ -95,7 +95,7 @@ POLL_SECONDS = 0.5
 @click.option(
     "--index-template",
     is_flag=True,
-    help="Print the index template of Elasticsearch that belongs to --format ecs, and end.",
+    help="Print the index template for Elasticsearch (--format ecs), and end.",
 )
 @click.pass_context
 def command(
@@ -113,19 +113,18 @@ def command(
     index_template: bool,
     reveal: bool,
 ) -> Exit:
-    """Write every record of each LOG in the format of another system, or those that are asked for.
+    """Write the records of each LOG in the format of another system: all, or those that match.
 
     LOG is a log's directory or its active file; a single segment, also packed; - for standard
-    input; postgresql://…; or s3://…, beside a log what is only archived of it. Without LOG, the log
-    that this environment configures. Every event holds the exact line of its record, so that it can
-    still be verified.
+    input; postgresql://…; or s3://…, which after a LOG adds the part of it that is only archived.
+    Without LOG, the log that this environment configures. Every event has the exact line of its
+    record in it, so that it can still be verified.
 
-    With --format ocsf, fields of declared events go where --schemas and --module say.
+    With --format ocsf, --schemas and --module say where the fields of declared events belong.
 
-    With --resume the file of --out is synced before the note of how far it came (FILE.state) is
-    replaced: killed anywhere and run again it ends up with the bytes of an export that nobody
-    interrupted. What goes to a pipe may be there twice after a restart; receivers remove
-    duplicates by the id.
+    With --resume an export that was interrupted continues (its position is in FILE.state), and the
+    file ends up with the same bytes as without the interruption. What is written to a pipe instead
+    may come twice after a restart; receivers recognise duplicates by the id.
     """
     if index_template:
         click.echo(_template(), nl=False)
@@ -133,7 +132,7 @@ def command(
     options = _options(form, ocsf_version, type_prefix, columns, schemas)
     output = resumed_file(context)
     if resume and output is None:
-        raise click.UsageError("--resume goes on with the file of --out; name one")
+        raise click.UsageError("--resume continues the file of --out; name it")
     paths = list(logs) or [configured()] if follow else named(logs)
     one = _one_of(paths, question, follow=follow) if follow or resume else ()
     identity = f"{form} {options or ''} {_asked_for(question)}".replace("  ", " ").strip()
@@ -157,12 +156,12 @@ def _one_of(paths: Sequence[str], question: Question, *, follow: bool) -> tuple[
         UsageError: several were; or it is read once; or it does not grow, or not until then.
     """
     if follow and question.until is not None:
-        raise click.UsageError("--follow goes on until it is told to end; leave --until out")
+        raise click.UsageError("--follow runs until a signal comes; leave --until out")
     found = grouped(paths)
     if len(found) > 1 or "-" in paths:
         raise click.UsageError("--follow and --resume are about one LOG, and not standard input")
     if follow and any(map(is_archive, paths)):
-        raise click.UsageError("--follow is about a log that grows: files, or postgresql://…")
+        raise click.UsageError("--follow needs a log that grows: files, or postgresql://…")
     return found[0]
 
 
@@ -199,7 +198,7 @@ def _made(form: str, options: dict[str, Any]) -> Format:
 
 
 def _asked_for(question: Question) -> str:
-    """What was asked for, as a text; empty for everything."""
+    """The filters as a text; empty without any."""
     given = {
         name: value for name, value in question._asdict().items() if value not in (None, "", (), [])
     }
@@ -211,7 +210,7 @@ def _template() -> str:
 
 
 class _Run:
-    """One export: what it found on its way.
+    """One export, and what was counted on the way.
 
     Args:
         form: of the events.
@@ -335,7 +334,7 @@ class _Run:
             return Exit.FINDINGS
         if self._events or resumed:
             return Exit.OK
-        click.echo("audit-emit: no record that answers was found", err=True)
+        click.echo("audit-emit: no record matches", err=True)
         return Exit.NOTHING
 
 

@@ -32,9 +32,9 @@ from audit_emit.cli._output import formats
 def command(*, digits: int, exact: bool, form: str) -> Exit:
     """Show how a value from standard input looks in the records, to search for it.
 
-    It is never an argument: those are seen by every process and kept by the shell. value_hash is
-    what hash_value_prefix gives. When the environment configures a hash key, it is keyed, and
-    held_back is what stands in the place of such a value wherever it was held back.
+    The value is never an argument: every process can see those, and the shell keeps them.
+    value_hash is the result of hash_value_prefix(value). If the environment configures a hash key,
+    that is a keyed hash, and held_back is the text that redaction writes in place of this value.
     """
     raw = _read(exact=exact)
     key = settings({}).hash_key

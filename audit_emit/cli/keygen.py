@@ -32,12 +32,12 @@ from audit_emit.cli._exit import Exit
 def command(out: Path | None, origin: str | None, *, hmac: bool) -> Exit:
     """Make a key that signs checkpoints.
 
-    With --out the key goes to a file that only its owner can read, and what may be told of it to
-    standard output: the verifier key of an Ed25519 pair, which is all that a verifier needs, or the
-    id of an HMAC key. Without it the key goes to standard output and the rest to standard error.
+    With --out the key goes to a file that only its owner can read, and its public part to standard
+    output: the verifier key of an Ed25519 pair, which is all that a verifier needs, or the id of an
+    HMAC key. Without --out the key goes to standard output, and its public part to standard error.
 
-    The log's full name ends in its chain, which its first record draws. Once it is there,
-    audit-emit vkey prints the verifier key under that name, for other C2SP programs.
+    The full name of a log ends in the id of its chain, which is drawn with its first record. Once
+    that exists, audit-emit vkey prints the verifier key under that name, for other C2SP programs.
     """
     seed = os.urandom(32)
     name = settings({"origin": origin}).log_origin
@@ -64,7 +64,7 @@ def _write(path: Path, secret: str) -> None:
             write_all(descriptor, secret.encode())
             os.fsync(descriptor)
     except BaseException:
-        os.unlink(path)  # a part of a key, which would be in the way of a whole one
+        os.unlink(path)  # a part of a key, which would keep the next run from writing a whole one
         raise
     finally:
         os.close(descriptor)

@@ -27,10 +27,10 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     "prove",
     {
         Exit.OK: "proved",
-        Exit.FINDINGS: "the log was changed, or is not what a receipt says",
+        Exit.FINDINGS: "the log was changed, or does not have what a receipt names",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no such record, or no log",
-        Exit.INCOMPLETE: "no checkpoint covers it yet, or there is none of that size",
+        Exit.INCOMPLETE: "no checkpoint covers it yet, or none has that number of records",
     },
     [
         "audit-emit prove 4711 --out record-4711.proof",
@@ -47,20 +47,20 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
     "old",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Not of a record: that the newest checkpoint continues the one of N records.",
+    help="Prove that the newest checkpoint continues the one of N records, instead of a record.",
 )
 @click.option(
     "--to",
     "new",
     type=click.IntRange(min=1),
     metavar="N",
-    help="With --from: the checkpoint of N records instead of the newest.",
+    help="With --from: take the checkpoint of N records instead of the newest.",
 )
 @click.option(
     "--tlog-proof",
     "portable",
     is_flag=True,
-    help="Of a record: as C2SP tlog-proof, with the signatures of witnesses, for other programs.",
+    help="Write a C2SP tlog-proof of the record, with cosignatures of witnesses.",
 )
 @kept
 def command(
@@ -68,15 +68,14 @@ def command(
 ) -> Exit:
     """Write a proof that a record is in a log, or that one checkpoint continues another.
 
-    SEQ is its number, ID its id; RECEIPT is what a service has answered in Audit-Receipt
-    (CHAIN:SEQ:HASH), and the record must be the one that it names. LOG is a log's directory or its
-    active file; without it, the log that this environment configures. An ID or a RECEIPT may be
-    looked for in several logs. The proof holds the record, its inclusion proof and the first
-    checkpoint that covers it; audit-emit verify-proof
-    checks it without the log.
+    The record is named by its number (SEQ), its id (ID), or by the receipt that a service gave in
+    its header Audit-Receipt (CHAIN:SEQ:HASH). LOG is a log's directory or its active file; without
+    it, the log that this environment configures. An ID or a RECEIPT may be looked for in several
+    logs. The proof has the record, its inclusion proof, and the first checkpoint that covers it;
+    audit-emit verify-proof checks it without the log.
 
-    Proofs are made of hash tiles, which the signer keeps in tile/ beside the log. Where there are
-    none, or wrong ones, the log is read and they are made: there, or in the temporary directory.
+    Proofs are made from hash tiles, which the signer keeps in tile/ beside the log. Where they are
+    missing or wrong, the log is read and they are made again: there, or in the temporary directory.
     """
     if portable and old is not None:
         raise click.UsageError("a tlog-proof is of a record; leave out --from")
@@ -165,7 +164,7 @@ def _found(which: str, logs: Sequence[str]) -> tuple[Sequence[str], int]:
 
 
 def _received(claim: Claim, logs: Sequence[str]) -> tuple[Sequence[str], int]:
-    """The log that a receipt is of, and the number of the record; it is the one that it names.
+    """The log that a receipt is from, and the number of its record, whose hash was compared.
 
     Raises:
         CheckpointError: the log has another record there, or none.

@@ -37,8 +37,9 @@ EXITS = {
         Exit.FINDINGS: "the log does not verify: nothing was removed",
         Exit.USAGE: "usage, or not the key that signs the log",
         Exit.NOTHING: "there is no log, or a file cannot be read or deleted",
-        Exit.INCOMPLETE: "another process is at it, nothing is signed, or no record can be written",
-        Exit.NO_ANSWER: "what holds the key did not sign",
+        Exit.INCOMPLETE: "another process works on the log, nothing is signed, or no record can be "
+        "written",
+        Exit.NO_ANSWER: "the key service or the token did not sign",
     },
     [
         "audit-emit prune /var/log/audit-emit/shop --older-than 90d --key signing.pem --dry-run",
@@ -52,9 +53,9 @@ EXITS = {
     metavar="TIME",
     help="Only what is older: 90d, 12w, or a date such as 2026-01-31.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed, and change nothing.")
 @signing_keys
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, help="Processes that may verify.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, help="Processes that verify.")
 @formats("text", "json")
 def command(
     logs: tuple[str, ...],
@@ -68,12 +69,12 @@ def command(
     """Remove whole closed segments, oldest first, that are old and covered by a checkpoint.
 
     LOG is a log's directory or its active file; without it, the log that this environment
-    configures. The newest segment always stays, and so does what a legal hold is on, with all that
-    comes after it. Nothing goes of a log that does not verify.
+    configures. The newest segment always stays, and so does a segment under a legal hold, with all
+    segments after it. Nothing is removed from a log that does not verify.
 
-    What stays of the records that go are their hashes (tile/) and a signed record in the chain,
-    audit.pruned: with them the log verifies as before, and says where it begins and why. The key
-    must be the one that signs the log's checkpoints.
+    The hashes of the removed records stay (tile/), and a signed record in the chain, audit.pruned,
+    says what was removed: with both, the log still verifies. The key must be the one that signs the
+    log's checkpoints.
 
     Run it as the user of the service. It can be interrupted, and run again.
     """

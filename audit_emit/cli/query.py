@@ -32,7 +32,7 @@ from audit_emit.errors import UnsupportedError
 from audit_emit.log import KeyRing
 
 LIMIT = 1000
-"""Records that are shown when nobody says how many."""
+"""The number of records that are shown without ``--limit``."""
 
 
 END = 2**63
@@ -62,7 +62,7 @@ class Source(NamedTuple):
         "not verify",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing found, or nothing to read",
-        Exit.NO_ANSWER: "Loki, or the key service with --reveal, gave no answer to build on",
+        Exit.NO_ANSWER: "Loki, or the key service with --reveal, gave no usable answer",
     },
     [
         "audit-emit query --who-changed STRIPE_LIVE_KEY --since yesterday",
@@ -77,7 +77,7 @@ class Source(NamedTuple):
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
-    help=f"The newest N records; 0 for all.  [default: {LIMIT}]",
+    help=f"Print the newest N records; 0 for all.  [default: {LIMIT}]",
 )
 @click.option(
     "--before",
@@ -86,13 +86,13 @@ class Source(NamedTuple):
     help="Only records of a chain with a smaller seq, in the order of seq: the next page begins "
     "before the first seq of this one; 0 begins at the end.",
 )
-@click.option("--total", is_flag=True, help="Only how many records there are.")
+@click.option("--total", is_flag=True, help="Print only the number of matching records.")
 @formats("text", "json", "jsonl", "csv")
 @columns_option
 @verified_option
 @reveal_option
 @loki_options
-@click.option("--explain", is_flag=True, help="Print the question as LogQL; ask nobody.")
+@click.option("--explain", is_flag=True, help="Print the query as LogQL, and do not run it.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -117,9 +117,9 @@ def command(
     packed (.gz, .zst); or - for standard input. Without LOG, the log that this environment
     configures.
 
-    Everything that is asked for must hold, but one --type is enough. Values may be shell patterns.
-    Both places give the same records, oldest first. What is not chained, or does not have the hash
-    that it states, is marked: nothing ties it to a log.
+    A record must match every filter; of several --type one is enough. Values may be shell patterns.
+    A log and Loki give the same records, oldest first. A line that is not chained, or whose hash is
+    not the one that it states, is marked, since nothing ties it to a log.
     """
     wanted = columns_of(form, columns)
     question = question._replace(before=END if before == 0 else before or 0)
@@ -147,7 +147,7 @@ def command(
 
 
 def _revealed(answer: Answer, source: Source, mark: Mark) -> tuple[Answer, Mark]:
-    """The answer with its sealed values in the clear, once each log says so; and its marks."""
+    """Decrypt the sealed values of an answer, after each log has recorded that; and its marks."""
     if source.loki:
         raise click.UsageError("--reveal is recorded in the LOG, so it needs one")
     sight = see_with(click.get_current_context().params["subject_keys"])
@@ -202,7 +202,7 @@ def _total(question: Question, source: Source, form: str) -> Exit:
 
 @contextmanager
 def _searching() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar while logs are read; what cannot be read is said as a mistake of the caller's."""
+    """A progress bar while logs are read; what cannot be read becomes a usage error."""
     try:
         with on_terminal("searching") as bar:
             yield bar
@@ -244,7 +244,7 @@ def _print(answer: Answer, question: Question, mark: Mark) -> None:
 def _verdict(
     answer: Answer, question: Question, source: Source, mark: Mark, *, default: bool
 ) -> Exit:
-    """What standard error has to say, and the status."""
+    """Print the remarks about an answer on standard error; the exit status."""
     found = len(answer.lines)
     if answer.cut:
         more = f"; --limit takes another number than {LIMIT}, and 0 for all" if default else ""

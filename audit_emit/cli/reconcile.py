@@ -97,9 +97,9 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
         Exit.FINDINGS: "they do not",
         Exit.USAGE: "",
         Exit.NOTHING: "no log, or nothing to compare",
-        Exit.INCOMPLETE: "all of it is younger than --grace, Loki does not show yet what was "
-        "pushed, or a further step is left",
-        Exit.NO_ANSWER: "Loki gave no answer to build on",
+        Exit.INCOMPLETE: "everything is younger than --grace, Loki does not show yet what "
+        "was pushed, or there are further steps",
+        Exit.NO_ANSWER: "Loki gave no usable answer",
     },
     [
         "audit-emit reconcile /var/log/audit-emit/shop --loki http://loki:3100 --since yesterday",
@@ -116,13 +116,14 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
     default="30s",
     show_default=True,
     callback=_grace,
-    help="How long a record may be on its way; what is younger is not judged.",
+    help="Records younger than this may still be on their way to Loki, and are not compared.",
 )
 @click.option(
     "--service",
     "services",
     multiple=True,
-    help="Whose log it is; repeatable.  [default: the name of its directory, if a record has it]",
+    help="The service whose log this is; repeatable.  [default: the name of its directory, if a "
+    "record has it]",
 )
 @label_option
 @click.option("--shared", is_flag=True, help="Other logs have the same service in this Loki.")
@@ -130,7 +131,9 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
 @click.option("--backfill", is_flag=True, help="Push what is missing in Loki.")
 @click.option("--plan", is_flag=True, help="With --backfill: only say what would be pushed.")
 @click.option(
-    "--journal", metavar="FILE", help=f"What was pushed.  [default: {JOURNAL} in the log]"
+    "--journal",
+    metavar="FILE",
+    help=f"The file that keeps what was pushed.  [default: {JOURNAL} in the log's directory]",
 )
 @click.option(
     "--rate",
@@ -144,9 +147,11 @@ def _grace(_: click.Context, __: click.Parameter, value: str) -> int:
     type=click.IntRange(min=1),
     default=STREAMS,
     show_default=True,
-    help="Streams to open in Loki at most, in one step.",
+    help="Streams that one step may open in Loki at most.",
 )
-@click.option("--flush", is_flag=True, help="Between steps have Loki write its chunks.")
+@click.option(
+    "--flush", is_flag=True, help="With --backfill: have Loki write its chunks between steps."
+)
 @formats("text", "json")
 def command(
     logs: tuple[str, ...],
@@ -164,10 +169,12 @@ def command(
     logs have the same service; or postgresql://… for chains in a database (docs/postgresql.md).
     Without LOG, the log that this environment configures.
 
-    --head prints what Loki vouches for, for audit-emit verify --expect-head. --backfill pushes
-    missing records with the labels and bytes of the pipeline; it can be interrupted and run again.
-    Late records open a stream in Loki for every service, type and hour: it goes in steps, and ends
-    after the first one unless --flush lets it have Loki write its chunks.
+    --head prints the newest record that Loki has, for audit-emit verify --expect-head.
+
+    --backfill pushes missing records, with the labels and the bytes that the pipeline would have
+    sent; it can be interrupted and run again. Late records open a stream in Loki for every service,
+    type and hour, and Loki bounds these. So a large backfill runs in steps. It stops after the
+    first one unless --flush is given, which makes Loki write its chunks between steps.
     """
     if not loki:
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")

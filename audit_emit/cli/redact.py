@@ -36,13 +36,17 @@ _MAX_INPUT = 64 * 1024 * 1024
 )
 @formats("text", "json", "jsonl")
 @click.option(
-    "--type", "event_type", default="a.b", metavar="TYPE", help="As if this were the event's."
+    "--type",
+    "event_type",
+    default="a.b",
+    metavar="TYPE",
+    help="The type of the event, for rules that depend on it.",
 )
 def command(*, form: str, event_type: str) -> Exit:
-    """Show what of standard input would be held back, and by which rule; never the value.
+    """Show what redaction would hold back in standard input, and by which rule; never the value.
 
     Standard input is the JSON of an event's fields, or a text. The rules are those that the
-    environment configures, so that a rule of one's own can be tried.
+    environment configures, so that you can try your own.
     """
     if sys.stdin.isatty():
         click.echo("reading standard input to its end (Ctrl-D)", err=True)
@@ -95,7 +99,7 @@ def _in_json(redactor: Redactor, text: str, event_type: str) -> list[tuple[str, 
 
 
 def _in_text(redactor: Redactor, text: str) -> list[tuple[str, str]]:
-    """Places as ``line:column-column``, counted from 1; each 8 KiB are looked at for themselves."""
+    """Places as ``line:column-column``, counted from 1; the text is searched in parts of 8 KiB."""
     lines = [at + 1 for at, char in enumerate(text) if char == "\n"]
     found: dict[tuple[str, str], None] = {}
     for start in range(0, len(text), SCAN):

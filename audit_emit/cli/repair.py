@@ -1,4 +1,4 @@
-"""``audit-emit repair``: move bytes that are no record aside; show first what would be done."""
+"""``audit-emit repair``: move bytes that are no record out of a log, after showing the plan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from audit_emit.errors import RepairError, UnsupportedError
 from audit_emit.log import KeyRing, Kind, Report
 
 _NOT_MOVED = frozenset({Kind.KEY_UNAVAILABLE, Kind.DECLARED_GAP, Kind.NOTHING_FOUND})
-"""Findings that are no bytes, and yet the reason for a status."""
+"""Findings about no bytes of the file, which can still decide the exit status."""
 
 
 @a_command(
@@ -39,29 +39,31 @@ _NOT_MOVED = frozenset({Kind.KEY_UNAVAILABLE, Kind.DECLARED_GAP, Kind.NOTHING_FO
     ],
 )
 @logs_argument
-@click.option("--apply", "do_it", is_flag=True, help="Do it; without this, only show the plan.")
+@click.option(
+    "--apply", "do_it", is_flag=True, help="Change the log; without this, only show the plan."
+)
 @click.option(
     "--declare-legacy",
     is_flag=True,
-    help="Write into the chain that the records before its first one are older than it.",
+    help="Record in the chain that the lines before its first record are from before it.",
 )
 @pinned_keys
 def command(
     logs: tuple[str, ...], *, do_it: bool, declare_legacy: bool, keys: tuple[str, ...]
 ) -> Exit:
-    """Move torn and foreign bytes of a log into quarantine/, and declare them.
+    """Move bytes that are no record (torn or foreign ones) to quarantine/, and record that.
 
     LOG is a log's directory or its active file; without it, the log that this environment
     configures. Without --apply nothing is changed, and the plan is shown.
 
-    No record is changed, dropped or hashed anew: what does not match its hash, and what is missing,
-    stays as it is. The file as it was is kept in quarantine/, too. It can be interrupted and begun
-    again.
+    No record is changed, dropped or hashed again: a record that does not match its hash stays, and
+    a gap stays a gap. The original file is kept in quarantine/, too. The command can be interrupted
+    and run again.
 
-    Records from before there was a chain stay where they are. With --declare-legacy the log says so
-    itself, which counts as soon as a checkpoint covers it; look at them first.
+    Lines from before there was a chain stay where they are. With --declare-legacy the log itself
+    says that they are, which verify accepts once a checkpoint covers it; look at them first.
 
-    The exit status is that of audit-emit verify, of the log as it is afterwards.
+    The exit status is that of audit-emit verify, for the log as it is afterwards.
     """
     options = Options(ring=KeyRing.from_sources(list(keys), os.environ))
     statuses = []

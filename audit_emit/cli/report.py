@@ -41,7 +41,7 @@ DAYS = 30
 @a_command(
     "report",
     {
-        Exit.OK: "written, and the log holds",
+        Exit.OK: "written, and the log verifies",
         Exit.FINDINGS: "written, and the log was tampered with",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no log, or no record in it",
@@ -60,20 +60,22 @@ DAYS = 30
     "--days",
     type=click.IntRange(1, 36_500),
     metavar="N",
-    help="The N days (UTC) before today, and today so far.  "
+    help="Report on the N days (UTC) before today, and on today so far.  "
     f"[default: {DAYS}, unless --since says otherwise]",
 )
 @click.option("--since", callback=time_option, metavar="TIME", help=f"Begin here: {EXAMPLES}; UTC.")
-@click.option("--until", callback=time_option, metavar="TIME", help="End before this; else now.")
+@click.option(
+    "--until", callback=time_option, metavar="TIME", help="End before this.  [default: now]"
+)
 @pinned_keys
 @click.option(
     "--controls",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A map of your own from controls to questions (docs/report.md), instead of the usual one.",
+    help="Your own map from controls to questions (docs/report.md), instead of the built-in one.",
 )
-@rules_option("Look for anomalies by rules of your own, as audit-emit anomalies does.")
-@click.option("--no-anomalies", is_flag=True, help="Do not look for anomalies: it takes longer.")
+@rules_option("Your own rules for anomalies, as for audit-emit anomalies.")
+@click.option("--no-anomalies", is_flag=True, help="Do not look for anomalies, which is faster.")
 @formats(*FORMATS)
 def command(
     logs: tuple[str, ...],
@@ -90,11 +92,11 @@ def command(
     """Report on LOG for a period: who did what, how often, by whom and when, and what was refused.
 
     LOG is a log's directory or its active file; a database's chain; or a log and its archive
-    (s3://…). Without LOG, the log that this environment configures. It is read once and verified on
-    the way: the report says what the verdict is, and for which head.
+    (s3://…). Without LOG, the log that this environment configures. It is read and verified in one
+    pass: the report has the verdict, and the head of the log that it is about.
 
-    Every figure comes with the command that repeats it. The map of controls says which figures
-    support an answer to which question; whether a control is met is not for a program to say.
+    Beside every figure is the command that computes it again. The map of controls says which
+    figures support an answer to which question; whether a control is met is for you to judge.
     """
     log = _one(logs)
     if days is not None and since:

@@ -41,7 +41,7 @@ def command() -> None:
         Exit.FINDINGS: "a type or a field is not declared, or does not fit",
         Exit.USAGE: "",
         Exit.NOTHING: "nothing found, or there is no log or no such directory",
-        Exit.INCOMPLETE: "a file of --source cannot be read as Python; the others are right",
+        Exit.INCOMPLETE: "a file of --source cannot be read as Python; the other files are right",
         Exit.NO_ANSWER: "the database does not answer",
     },
     examples=[
@@ -57,8 +57,8 @@ def command() -> None:
     "sources",
     metavar="DIR",
     multiple=True,
-    help="Look at the calls in these files of Python instead; repeatable. No code of them is run, "
-    "and their event classes count as declared.",
+    help="Look at the calls in the Python files of this directory instead; repeatable. Their code "
+    "is not run, and their event classes count as declared.",
 )
 @declarations
 @formats("text", "json")
@@ -72,9 +72,9 @@ def check(
 ) -> Exit:
     """Find what is not declared: in the records of each LOG, or in the calls of a program.
 
-    Of a LOG: records of a type that nobody has declared, and fields that do not fit, as _schema
-    names them. Of --source: calls that name an undeclared type or an unknown field, or leave a
-    required field out.
+    In a LOG these are records of an undeclared type, and records whose fields do not fit their
+    declaration (the field _schema). In --source they are calls with an undeclared type or an
+    unknown field, or without a required one.
     """
     if sources:
         if logs or question != Question():
@@ -118,13 +118,18 @@ def docs(*, schemas: Schemas, title: str, form: str) -> Exit:
 )
 @declarations
 @click.option("--to", metavar="DIR", help="Write a file for each event type: secret.set.json.")
-@click.option("--check", "only", is_flag=True, help="With --to: write nothing, and say what would.")
+@click.option(
+    "--check",
+    "only",
+    is_flag=True,
+    help="With --to: write nothing, and list the files that differ.",
+)
 @formats("json")
 def export(*, schemas: Schemas, to: str | None, only: bool, form: str) -> Exit:
     """Write event classes as JSON Schemas: one object with all, or a file for each with --to.
 
-    configure(schemas=…) and --schemas take either. With --to, the names of the files that were
-    written are printed.
+    configure(schemas=…) and --schemas accept both. With --to, the names of the written files are
+    printed.
     """
     del form
     need(schemas)

@@ -1,4 +1,4 @@
-"""``audit-emit seal``: what waits in the outbox becomes part of its chain."""
+"""``audit-emit seal``: link the records in the outbox of a database into their chains."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from audit_emit.outbox import own_record
 @a_command(
     "seal",
     statuses={
-        Exit.OK: "nothing waits any more",
+        Exit.OK: "the outbox is empty",
         Exit.FINDINGS: "rows of the outbox were no records; each chain declares how many",
         Exit.USAGE: "",
-        Exit.NO_ANSWER: "the database does not answer, or a chain takes nothing (with --follow it "
-        "is asked again)",
+        Exit.NO_ANSWER: "the database does not answer, or a chain accepts nothing (with --follow "
+        "this is tried again)",
     },
     examples=["audit-emit seal --follow --lines postgresql://sealer@db/shop"],
 )
 @click.argument("address", required=False)
-@click.option("--follow", is_flag=True, help="Go on, until told to end.")
+@click.option("--follow", is_flag=True, help="Keep running, until a signal comes.")
 @click.option("--lines", is_flag=True, help="Print each sealed line, as a service does for Loki.")
 def command(address: str | None, *, follow: bool, lines: bool) -> Exit:
     """Link the records that applications put into the outbox of ADDRESS into their chains.
 
-    ADDRESS is as for audit-emit db. Any number of sealers may run at once, also in the services.
+    ADDRESS is as for audit-emit db. Any number of such processes may run at once, and services may
+    seal as well.
     """
     emitter = Emitter(service="seal", jsonl="off", stdout=False)
     show = _shown if lines else None

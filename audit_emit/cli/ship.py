@@ -26,10 +26,10 @@ POLL_SECONDS = 1.0
     "ship",
     statuses={
         Exit.OK: "everything is there",
-        Exit.FINDINGS: "the database holds something else than the log, or the log was changed",
+        Exit.FINDINGS: "the database differs from the log, or the log was changed",
         Exit.USAGE: "",
         Exit.NOTHING: "a log cannot be read",
-        Exit.NO_ANSWER: "the database does not answer (with --follow it is asked again)",
+        Exit.NO_ANSWER: "the database does not answer (with --follow this is tried again)",
     },
     examples=[
         "audit-emit ship /var/log/audit-emit/shop --to postgresql://shipper@db/audit --follow"
@@ -43,7 +43,7 @@ POLL_SECONDS = 1.0
     help="postgresql://…, or postgresql+file:///path of a file that holds one.  "
     "[default: AUDIT_EMIT_STORE, AUDIT_EMIT_STORE_FILE]",
 )
-@click.option("--follow", is_flag=True, help="Go on as the logs grow, until told to end.")
+@click.option("--follow", is_flag=True, help="Keep running as the logs grow, until a signal comes.")
 @formats("text", "json")
 @click.pass_context
 def command(
@@ -54,15 +54,15 @@ def command(
     follow: bool,
     form: str,
 ) -> Exit:
-    """Ship logs into PostgreSQL: every record of each LOG that is not there yet, byte for byte.
+    """Copy logs into PostgreSQL: every record of each LOG that is not there yet, byte for byte.
 
     LOG is a log's directory or its active file; without it, the log that this environment
-    configures. The file stays the record. Nothing is kept here: what is there already is known
-    from the database, so a second run, or a second shipper, does nothing twice. Lines that are no
-    records stay in the file. As JSON it is one object a line for each log.
+    configures. The file stays the original. The command keeps no state: it asks the database what
+    is there, so that a second run, or a second process, copies nothing twice. Lines that are no
+    records stay in the file. With --json one object is printed for each log, each on its line.
     """
     if follow and out_file(context) is not None:
-        raise click.UsageError("--out is written at the end, and --follow has none; take > FILE")
+        raise click.UsageError("--out is written at the end, and --follow has none; use > FILE")
     as_json = form == "json"
     shipper = Shipper(address_of(address))
     paths = tuple(logs) or (configured(),) if follow else tuple(named(logs))
@@ -107,7 +107,7 @@ def _round(
     as_json: bool,
     quiet: bool = False,
 ) -> bool:
-    """Ship each log once, or less where it is told to end; whether anything was done."""
+    """Ship each log once, or until a signal comes; whether anything was done."""
     busy = False
     status[0] = Exit.OK
     for path in paths:
@@ -133,7 +133,7 @@ def _round(
 _WAITS = "is not there yet; it is waited for"
 
 _told: dict[str, str] = {}
-"""What was said last of each log that cannot be shipped: once is enough for what stays."""
+"""The last message about each log that cannot be shipped; the same one is not printed again."""
 
 
 def _say(path: str, done: Shipped, *, as_json: bool) -> None:

@@ -28,7 +28,7 @@ from audit_emit.errors import UnsupportedError
         Exit.FINDINGS: "some are not",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no log, or no closed segment",
-        Exit.NO_ANSWER: "Loki gave no answer to build on",
+        Exit.NO_ANSWER: "Loki gave no usable answer",
     },
     ["audit-emit shipped /var/log/audit-emit/shop --loki http://loki:3100"],
 )
@@ -44,15 +44,17 @@ def command(
     labels: tuple[str, ...],
     form: str,
 ) -> Exit:
-    """Name the closed segments of LOG that Loki has whole, one a line, oldest first.
+    """List the closed segments of LOG that Loki has completely, one per line, oldest first.
 
     LOG is a log's directory or its active file. Without it, the log that this environment
     configures.
 
-    Every record is looked for: its bytes, at its time, under its labels. What is not there is said
-    on standard error, and so is what is no record: a segment with such bytes that the log does not
-    declare is not named. Whoever archives or deletes segments also needs a checkpoint that covers
-    them to their end (audit-emit verify), and leaves the newest closed one where it is.
+    Every record is looked up in Loki: its bytes, at its time, under its labels. Missing records are
+    reported on standard error, and so are bytes that are no record. A segment with such bytes is
+    left out, unless the log declares them.
+
+    Before you delete a segment, see that a checkpoint covers all of it (audit-emit verify), and
+    keep the newest closed segment.
     """
     if not loki:
         raise click.UsageError("which Loki? --loki URL, or AUDIT_EMIT_LOKI_URL")

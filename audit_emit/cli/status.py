@@ -1,4 +1,4 @@
-"""``audit-emit status``: how logs stand, once or as they go on."""
+"""``audit-emit status``: the state of logs, once or again and again (``--watch``)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from audit_emit.errors import MemoryFileError
 from audit_emit.log import open_log
 
 SECONDS = 2.0
-"""Between two looks of ``--watch``."""
+"""Seconds between two looks of ``--watch``."""
 
 _ALERTS_EVERY = 30
-"""Looks of ``--watch`` for one look for alerts, which takes longer in a large log."""
+"""``--watch`` searches for alerts only every so many looks: it takes longer in a large log."""
 
 
 @a_command(
     "status",
     {
-        Exit.OK: "nothing to look at more closely",
+        Exit.OK: "nothing needs attention",
         Exit.FINDINGS: "the log ends before what was signed or verified, or its disk is full",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no log, or no record in it",
@@ -58,7 +58,7 @@ _ALERTS_EVERY = 30
     "memory",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file of audit-emit verify --remember: what was verified last.",
+    help="The file of audit-emit verify --remember, to compare with what was verified last.",
 )
 @click.option(
     "--console",
@@ -80,16 +80,16 @@ def command(
     watch: bool,
     form: str,
 ) -> Exit:
-    """Say how a log stands: its head, its last event, what is signed, and what room it has.
+    """Show the state of a log: its head, its last event, what is signed, and free disk space.
 
     LOG is a log's directory or its active file; without it, the log that this environment
-    configures. It reads a few lines, and looks for alerts (audit.anomaly) in the last 30 days, with
-    --watch once a minute. It proves nothing: audit-emit verify does.
+    configures. Only a few lines are read, and those of the last 30 days searched for alerts
+    (audit.anomaly); with --watch once a minute. Nothing is verified: audit-emit verify does that.
     """
     if watch and form == "json":
-        raise click.UsageError("with --watch take --format jsonl: one line each time")
+        raise click.UsageError("with --watch use --format jsonl: one line each time")
     if watch and out_file(context) is not None:
-        raise click.UsageError("--out is written at the end, and --watch has none; take > FILE")
+        raise click.UsageError("--out is written at the end, and --watch has none; use > FILE")
     trail = trail_of_console(console)
     opened = [open_log(log, keys=keys) for log in named(logs)]
     looks, status = 0, Exit.OK

@@ -34,7 +34,7 @@ POLL_SECONDS = 0.1
 
 
 class Line(NamedTuple):
-    """One line that is shown: when it was, what it says, and how it is told to people."""
+    """One line that is shown: its time, its bytes, and its text for people."""
 
     ts: int
     raw: bytes
@@ -139,7 +139,9 @@ class View:
     ],
 )
 @logs_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on as records are written, over rotation.")
+@click.option(
+    "-f", "--follow", is_flag=True, help="Print new records as they come, also after rotation."
+)
 @click.option(
     "-n",
     "count",
@@ -169,8 +171,8 @@ def command(
     needed. It may also be a packed segment (.gz, .zst), or - for standard input. Without LOG, the
     log that this environment configures (see: audit-emit doctor).
 
-    Control characters are shown, never obeyed. What is not chained, or does not have the hash that
-    it states, is marked.
+    Control characters are printed as escapes. A line that is not chained, or whose hash is not the
+    one that it states, is marked.
     """
     wanted = columns_of(form, columns)
     if follow:
@@ -205,11 +207,11 @@ def command(
 
 def _check_follow(context: click.Context, form: str, *, verified: bool) -> None:
     if verified:
-        raise click.UsageError("--verified is about what is there, and not for -f")
+        raise click.UsageError("--verified is for records that are there already, and not for -f")
     if form == "json":
-        raise click.UsageError("a JSON array has an end; with -f take --format jsonl")
+        raise click.UsageError("a JSON array has an end; with -f use --format jsonl")
     if out_file(context) is not None:
-        raise click.UsageError("--out is written at the end, and -f has none; take > FILE")
+        raise click.UsageError("--out is written at the end, and -f has none; use > FILE")
 
 
 def _shown(

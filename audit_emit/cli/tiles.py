@@ -28,7 +28,7 @@ _STATUSES = {
     Exit.FINDINGS: "a tile is missing or wrong, or the log is not what was signed",
     Exit.USAGE: "",
     Exit.NOTHING: "there is no log, no checkpoint, or no tile",
-    Exit.INCOMPLETE: "no key that is given signed the checkpoint",
+    Exit.INCOMPLETE: "none of the given keys signed the checkpoint",
 }
 
 
@@ -36,9 +36,9 @@ _STATUSES = {
 def command() -> None:
     """Build, check and serve the hash tiles of a log (C2SP tlog-tiles).
 
-    Tiles are the tree over a log in files of 256 hashes below tile/, beside the log. The signer
-    writes them. A proof needs a few of them and one record, however long the log is. Nobody
-    believes them: they must give the root that was signed.
+    Tiles hold the Merkle tree over a log, in files of 256 hashes below tile/, beside the log. The
+    signer writes them. A proof needs a few of them and one record, however long the log is. They
+    need not be trusted: every use of them is checked against the root that was signed.
     """
 
 
@@ -51,10 +51,10 @@ def command() -> None:
 @pinned_keys
 @formats("text", "json")
 def build(logs: tuple[str, ...], keys: tuple[str, ...], form: str) -> Exit:
-    """Make what is missing of the tiles of a LOG, up to its newest checkpoint.
+    """Make the missing tiles of a LOG, up to its newest checkpoint.
 
-    They go to tile/ beside the log, or where that cannot be written to a cache of the user. With
-    s3://… beside a LOG, or alone, archived records are read for them, too.
+    They go to tile/ beside the log, or to a cache of the user where that cannot be written. With
+    s3://…, after a LOG or alone, archived records are read for them, too.
     """
     return _done(logs, keys, form, make=True)
 
@@ -91,15 +91,15 @@ def check(logs: tuple[str, ...], keys: tuple[str, ...], form: str) -> Exit:
 @logs_argument
 @pinned_keys
 @address_options(7381)
-@click.option("--hashes-only", is_flag=True, help="Give out no records, only their hashes.")
+@click.option("--hashes-only", is_flag=True, help="Serve only hashes, and no records.")
 def serve(
     logs: tuple[str, ...], keys: tuple[str, ...], bind: str, port: int, *, hashes_only: bool
 ) -> Exit:
-    """Serve one LOG over HTTP as C2SP tlog-tiles, to read only, until a signal comes.
+    """Serve one LOG over HTTP as C2SP tlog-tiles, read-only, until a signal comes.
 
     /checkpoint is the newest signed note, with the cosignatures of witnesses; /tile/<L>/<N> are
-    hashes and /tile/entries/<N> the records. Anybody who reaches the address can read all of it:
-    only this machine can, unless --bind says otherwise. TLS and logins are for a proxy before it.
+    hashes, and /tile/entries/<N> the records. Whoever reaches the address can read all of it: only
+    this machine can, unless --bind says otherwise. Put a proxy in front for TLS and logins.
     """
     where, ring = _one(logs), KeyRing.from_sources(list(keys))
     if not ring.keys:

@@ -1,4 +1,4 @@
-"""``audit-emit vector``: writes one of the files that ship the records and watch over them."""
+"""``audit-emit vector``: prints a configuration file: Vector, Loki, alerts, dashboards."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ FILES = {
     "file": ("file.yaml", "Vector: the JSONL files to Loki. Take this one."),
     "docker": ("docker.yaml", "Vector: lines of containers, through the Docker daemon."),
     "kubernetes": ("kubernetes.yaml", "Vector: lines of a node's pods."),
-    "both": ("both.yaml", "Vector: files and Docker, each body once."),
-    "vrl": ("audit.vrl", "The program in all four."),
+    "both": ("both.yaml", "Vector: files and Docker, each record once."),
+    "vrl": ("audit.vrl", "The VRL program that these four contain."),
     "unit": ("systemd/audit.conf", "A drop-in for Vector's unit: who may read what it writes."),
-    "docker-proxy": ("docker-proxy.conf", "nginx before the Docker socket, to read only."),
+    "docker-proxy": ("docker-proxy.conf", "nginx as a read-only proxy of the Docker socket."),
     "kubernetes-vector": ("kubernetes/vector.yaml", "Manifests: Vector on every node."),
     "kubernetes-service": ("kubernetes/service.yaml", "Manifests: a service with its file."),
-    "loki": ("loki.yaml", "Loki, for an audit trail."),
+    "loki": ("loki.yaml", "A configuration of Loki for an audit trail."),
     "alerts": ("rules/fake/alerts.yaml", "Alerts, for Loki's ruler."),
     "recording": ("rules/fake/recording.yaml", "Figures as metrics, for Loki's ruler."),
     "prometheus": ("prometheus/pipeline.yaml", "Alerts on Vector and Loki, for Prometheus."),
-    "prometheus-recorded": ("prometheus/audit.yaml", "Alerts on what recording left, likewise."),
+    "prometheus-recorded": (
+        "prometheus/audit.yaml",
+        "Alerts on the metrics of recording, for Prometheus.",
+    ),
     "dashboard": ("grafana/audit.json", "The dashboard, for Grafana."),
     "datasource": ("grafana/provisioning/datasources/loki.yaml", "Loki, for Grafana."),
     "alloy": ("examples/audit.alloy", "Grafana Alloy."),
@@ -42,7 +45,7 @@ LOKI = "http://loki:3100"
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
 _ADDRESS = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}:[0-9]{{1,5}}")
 _URL = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9._~:/%\[\]-]*")
-"""Without what would need quotes in YAML or a shell; a login stands in a file of its own."""
+"""Addresses that need no quotes in YAML or a shell, and have no login, which needs its own file."""
 
 
 def path_of(name: str) -> Path:
@@ -73,20 +76,23 @@ def _listed() -> str:
 )
 @click.argument("name", type=click.Choice(list(FILES)), metavar="FILE")
 @click.option("--endpoint", metavar="URL", help="Address of Loki, in place of http://loki:3100.")
-@click.option("--metrics", metavar="HOST:PORT", help="Where Vector shows its metrics.")
-@click.option("--tenant", metavar="NAME", help="alerts, recording: the label of every rule.")
+@click.option("--metrics", metavar="HOST:PORT", help="The address of Vector's metrics.")
+@click.option(
+    "--tenant", metavar="NAME", help="For alerts and recording: the tenant of every rule."
+)
 @click.option(
     "--silent",
     multiple=True,
     metavar="SERVICE=SPAN",
-    help="alerts: after which silence, such as nightly-report=26h; repeatable.",
+    help="For alerts: alert when this service has recorded nothing for that long, such as "
+    "nightly-report=26h; repeatable.",
 )
 @click.option(
     "--except",
     "exceptions",
     multiple=True,
     metavar="ALERT=SERVICE",
-    help="alerts: a service that an alert is not about; repeatable.",
+    help="For alerts: a service that this alert leaves out; repeatable.",
 )
 @kept
 def command(
@@ -98,7 +104,7 @@ def command(
     silent: tuple[str, ...],
     exceptions: tuple[str, ...],
 ) -> Exit:
-    """Write a file to standard output: audit-emit vector file > /etc/vector/audit.yaml."""
+    """Print a configuration file: audit-emit vector file > /etc/vector/audit.yaml."""
     if tenant and name not in RULES:
         raise click.UsageError(
             "--tenant is for the rules; in the other files it is an option inside"

@@ -48,10 +48,10 @@ def command(logs: tuple[str, ...], *, form: str, options: Options, remember: Pat
     configures.
 
     Keys are pinned with --key, or taken from AUDIT_EMIT_SIGNING_KEY and
-    AUDIT_EMIT_SIGNING_KEY_FILE; never from the log. An Ed25519 key that a pinned one signed over
-    to is followed; of HMAC keys give all. Without a key signatures are not checked, and the
-    status is 4. With one, a signature must be near the end of the log: what comes after it,
-    anybody who can write the file could have written.
+    AUDIT_EMIT_SIGNING_KEY_FILE; never from the log. If a log changed from one Ed25519 key to
+    another (checkpoint --rotate-to), the first one is enough; HMAC keys must all be given. Without
+    a key no signature is checked, and the status is 4. With one, a signature must be near the end
+    of the log: records after the last signature could be from anybody who can write the file.
     """
     with on_terminal("verifying") as bar:
         try:

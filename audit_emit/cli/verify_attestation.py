@@ -1,4 +1,4 @@
-"""``audit-emit verify-attestation``: does a log bear out what was attested of it?"""
+"""``audit-emit verify-attestation``: does a log agree with what was attested about it?"""
 
 from __future__ import annotations
 
@@ -41,17 +41,16 @@ _LONGEST = 200
 )
 @click.argument("file", metavar="FILE", type=click.Path(readable=False, allow_dash=True))
 @logs_argument
-@policy_option("The policy must have been this one.")
+@policy_option("The policy that the attestation must name.")
 @pinned_keys
 @formats("text", "json")
 def command(
     file: str, logs: tuple[str, ...], keys: tuple[str, ...], *, policy: str, form: str
 ) -> Exit:
-    """Check the attestation in a FILE against a LOG: its signature, and every word of it.
+    """Check the attestation in a FILE against a LOG: its signature, and every value in it.
 
-    FILE is what audit-emit attest has written, with a bundle around it or not; - is standard
-    input. The log and the keys are those that you name: nothing in the file says where anything
-    is. The log is verified, too.
+    FILE is the output of audit-emit attest, with or without --bundle; - is standard input. You name
+    the log and the keys: nothing in the file decides what is opened. The log is verified, too.
     """
     ring = KeyRing.from_sources(list(keys))
     if file == "-":

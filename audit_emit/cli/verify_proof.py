@@ -65,14 +65,14 @@ def _kept(_: click.Context, __: click.Parameter, value: str | None) -> Tree | No
     "--receipt",
     metavar="RECEIPT",
     callback=_receipt,
-    help="It must be the record of this receipt (CHAIN:SEQ:HASH).",
+    help="The record must be the one that this receipt names (CHAIN:SEQ:HASH).",
 )
 @click.option(
     "--old",
     metavar="CHECKPOINT",
     callback=_kept,
-    help="With a proof of prove --from: the file of the checkpoint that you kept, a signed note or "
-    "a line of checkpoints.jsonl. It must be that which is continued.",
+    help="For a proof of prove --from: the older checkpoint, as you kept it; a file with a signed "
+    "note or a line of checkpoints.jsonl.",
 )
 @pinned_keys
 @formats("text", "json")
@@ -81,8 +81,8 @@ def command(
 ) -> Exit:
     """Check that the record in a proof FILE is in the log that a key signed.
 
-    FILE is what audit-emit prove has written, also with --tlog-proof; - is standard input. The key
-    is the one that you know, never one from the file.
+    FILE is the output of audit-emit prove, also with --tlog-proof; - is standard input. The key is
+    one that you give, never one from the file.
     """
     ring = KeyRing.from_sources(list(keys))
     if file == "-":

@@ -32,13 +32,14 @@ from audit_emit.log import AuditLog, KeyRing
 @origin_option
 @formats("text", "json")
 def command(logs: tuple[str, ...], keys: tuple[str, ...], origin: str | None, form: str) -> Exit:
-    """Print the verifier key of a log: what others verify its notes with.
+    """Print the verifier key of a log, with which others verify its signed notes.
 
     LOG is a log's directory or its active file; without it, the log that this environment
     configures. With several there is one line for each.
 
-    It is a C2SP verifier key under the log's full name, ORIGIN/CHAIN, and its id is the one that
-    checkpoints and verify show. The log must have a record, since the first one draws the chain.
+    It is a C2SP verifier key under the log's full name, ORIGIN/CHAIN. Its id is the one that
+    checkpoints and verify show. The log must have a record, since the id of its chain is drawn with
+    the first one.
     """
     found = named(logs)
     ring = KeyRing.from_sources(list(keys))
@@ -55,7 +56,9 @@ def command(logs: tuple[str, ...], keys: tuple[str, ...], origin: str | None, fo
         click.echo(json.dumps(listed[0] if len(listed) == 1 else listed, indent=2))
     for log, name in names.items():
         if not name:
-            complain(f"{log} has no record yet, so its name is not settled")
+            complain(
+                f"{log} has no record yet, so its name has no chain yet: record an event first"
+            )
         elif form == "text":
             click.echo(key.to_vkey(name))
     return Exit.OK if all(names.values()) else Exit.NOTHING

@@ -1,4 +1,4 @@
-"""``audit-emit witness``: who cosigns a log, how that goes, and a witness of our own."""
+"""``audit-emit witness``: ask witnesses to cosign a log, show their state, or be a witness."""
 
 from __future__ import annotations
 
@@ -45,15 +45,16 @@ from audit_emit.log import Checkpoint, KeyRing
 def command() -> None:
     """Have others cosign a log, and cosign the logs of others (C2SP tlog-witness).
 
-    A witness signs a checkpoint only if it continues the one that it signed before. With a few of
-    them, whoever has the log's key cannot show two histories, or an older one, without it showing.
+    A witness signs a checkpoint only if it continues the one that it signed before. With a few
+    witnesses, even the owner of the log's key cannot present another history, or an older state,
+    without this being noticed.
     """
 
 
 @a_command(
     "add",
     {
-        Exit.OK: "it is asked from now on",
+        Exit.OK: "the witness is asked from now on",
         Exit.USAGE: "usage, or it cannot be a witness",
         Exit.NOTHING: "there is no log",
     },
@@ -64,14 +65,19 @@ def command() -> None:
 @click.argument("url")
 @logs_argument
 @click.option(
-    "--key", "vkey", required=True, metavar="VKEY", help="Its verifier key: text or file."
+    "--key",
+    "vkey",
+    required=True,
+    metavar="VKEY",
+    help="The witness's verifier key: a text or a file.",
 )
 def add(url: str, logs: tuple[str, ...], vkey: str) -> Exit:
     """Ask the witness at URL to cosign each checkpoint of a LOG, at most one a minute.
 
-    It goes to witness.policy beside the log, a C2SP tlog-policy that may be edited, and that an
-    auditor can use with audit-emit verify --policy. Whoever signs asks: the service, or audit-emit
-    checkpoint. The witness has to know the key of the log, which audit-emit vkey prints.
+    The witness is written to witness.policy beside the log, a C2SP tlog-policy that you may edit,
+    and that an auditor can use with audit-emit verify --policy. It is asked by the process that
+    signs: the service, or audit-emit checkpoint. It has to know the key of the log, which
+    audit-emit vkey prints.
     """
     try:
         key = Cosigner.from_vkey(_text(vkey))
@@ -87,7 +93,7 @@ def add(url: str, logs: tuple[str, ...], vkey: str) -> Exit:
     "status",
     {
         Exit.OK: "every witness has cosigned the newest checkpoint",
-        Exit.FINDINGS: "a witness knows another history of the log",
+        Exit.FINDINGS: "a witness has cosigned another history of the log",
         Exit.USAGE: "",
         Exit.NOTHING: "there is no log, or no witness",
         Exit.INCOMPLETE: "a witness has not cosigned it, or not yet",
@@ -98,10 +104,10 @@ def add(url: str, logs: tuple[str, ...], vkey: str) -> Exit:
 @pinned_keys
 @formats("text", "json")
 def status(logs: tuple[str, ...], keys: tuple[str, ...], form: str) -> Exit:
-    """Say which witnesses have cosigned a LOG, up to where, and what went wrong.
+    """Show which witnesses have cosigned a LOG, up to which record, and what went wrong.
 
     Each cosignature is checked with the key in witness.policy. Whoever can write that file can
-    change it: audit-emit verify --witness takes keys from you.
+    change the key: audit-emit verify --witness takes keys from you instead.
     """
     where, ring = one_of(logs), KeyRing.from_sources(list(keys))
     with open_reader(where) as reader:
@@ -141,7 +147,7 @@ def _row(kept: Kept, key: Cosigner, url: str, newest: Checkpoint | None) -> dict
         text += f"; {finding_of(attempt)}"
     elif attempt.note:
         text += f"; {attempt.note}"
-    # What was cosigned may lie here although the log was set back, or written anew, since.
+    # The kept cosignature may be newer than the log, if the log was restored or written anew.
     other = newest is not None and size == signed_here and root != newest.root_hash
     if other or (newest is not None and size > signed_here):
         text += "; the log was set back or written anew"
@@ -176,17 +182,21 @@ def _row(kept: Kept, key: Cosigner, url: str, newest: Checkpoint | None) -> dict
         "audit-emit witness serve --name w.example.com --key w.pem --log shop.vkey --state DIR",
     ],
 )
-@click.option("--name", required=True, help="Its name, a URL without https://.")
+@click.option("--name", required=True, help="The name of this witness, a URL without https://.")
 @key_option("Its Ed25519 pair")
 @click.option(
-    "--log", "log_keys", multiple=True, metavar="VKEY", help="A log: verifier key or file."
+    "--log",
+    "log_keys",
+    multiple=True,
+    metavar="VKEY",
+    help="A log that it cosigns: a verifier key, or its file.",
 )
-@click.option("--policy", metavar="FILE", help="The logs of this C2SP tlog-policy, too.")
+@click.option("--policy", metavar="FILE", help="Cosign the logs of this C2SP tlog-policy, too.")
 @click.option(
     "--state",
     required=True,
     type=click.Path(file_okay=False),
-    help="The directory that keeps what it cosigned. Whoever loses it needs a new key.",
+    help="The directory that keeps what it cosigned. If it is lost, the witness needs a new key.",
 )
 @address_options(7380)
 def serve(
@@ -201,9 +211,11 @@ def serve(
     """Be a witness for the logs of others, until a signal comes.
 
     It answers POST /add-checkpoint, and GET /<SHA-256 of the origin>/checkpoint with the note that
-    it cosigned last, as C2SP tlog-witness says. It signs what continues what it signed before, and
-    that only when it is on the disk. The origin of a log is the name of its verifier key. Run it on
-    another machine than the log, under another person: else it proves nothing. TLS is for a proxy.
+    it cosigned last (C2SP tlog-witness). It signs a checkpoint only if that continues the one
+    before, and after its state is on the disk. The origin of a log is the name of its verifier key.
+
+    Run it on another machine than the log, under another administrator: else it proves nothing. Put
+    a proxy in front for TLS.
     """
     pairs = [key for key in KeyRing.from_sources(list(keys)).keys if isinstance(key, Ed25519Key)]
     if not pairs or not all(key.secret for key in pairs):

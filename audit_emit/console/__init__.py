@@ -1,4 +1,4 @@
-"""The operator's console: who did what, and whether the log still is what was signed.
+"""The console: a web application that shows who did what, and whether the log still verifies.
 
     from audit_emit.console import app
     access = Access.from_file("users.toml")

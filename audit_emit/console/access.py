@@ -1,8 +1,7 @@
-"""Who may see what: users from a file, by password or by what a trusted proxy says.
+"""Who may see what: users from a file, who are known by a password, a trusted proxy or OpenID.
 
-A role holds everything that the one below it does. Workspaces narrow what a user sees of the
-records; what is about the whole log (integrity, checkpoints, proofs) is for those without such a
-limit only.
+A role includes the rights of the one below it. A user who is limited to workspaces sees only their
+records; pages about the whole log (integrity, checkpoints, proofs) are for the other users.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ _N, _R, _P = 2**14, 8, 5
 """Cost of scrypt: 16 MiB, about 0.2 s (OWASP, Password Storage Cheat Sheet)."""
 
 _MEMORY = 128 * 1024 * 1024
-"""Bytes that hashing one password may take: what needs more would never match."""
+"""Bytes of memory for hashing one password; a hash in the file that needs more is refused."""
 
 _MAX_N, _MAX_RP = 2**20, 128
 _REMEMBERED = 1000
-"""Passwords that were right a moment ago, by a keyed hash."""
+"""How many right passwords are remembered, as keyed hashes, so that not each request hashes one."""
 
 
 class Role(IntEnum):
-    """What somebody may do.
+    """The rights of a user.
 
-    ``VIEWER`` sees records; ``AUDITOR`` exports, verifies and takes proofs besides; ``OPERATOR``
-    forces a checkpoint besides.
+    ``VIEWER`` sees records. ``AUDITOR`` may also export, verify and download proofs. ``OPERATOR``
+    may also sign a checkpoint, archive, and acknowledge alerts.
     """
 
     VIEWER = 1
@@ -50,9 +49,9 @@ class Identity(NamedTuple):
     """Somebody who was let in.
 
     Attributes:
-        name: as it stands in the console's own events.
-        role: what he may do.
-        workspaces: of whose records he sees; empty for all.
+        name: as it is recorded in the console's own events.
+        role: see ``Role``.
+        workspaces: the ones whose records the user sees; empty for all.
     """
 
     name: str
@@ -61,16 +60,16 @@ class Identity(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether he sees the whole log."""
+        """Whether this user sees the whole log."""
         return not self.workspaces
 
     def may(self, role: Role, *, whole: bool = False) -> bool:
-        """Whether he may do what takes a role, and perhaps the whole log."""
+        """Whether this user has a role, and, if ``whole``, sees the whole log."""
         return self.role >= role and (self.whole or not whole)
 
 
 LOCAL = Identity("local", Role.OPERATOR)
-"""Whoever reaches a console on loopback that asks for no password."""
+"""The user of a console without ``Access``: whoever reaches it on loopback, with all rights."""
 
 
 class Access:
@@ -111,7 +110,7 @@ class Access:
         self.sign_in: SignIn | None = sign_in
         self._proxy_secret = proxy_secret
         self._key = os.urandom(32)
-        # Of no password: a name that is not known takes as long as one that is.
+        # The hash of a random password, so that an unknown name takes as long as a known one.
         self._nobody = _hashed(os.urandom(16), os.urandom(32))
         self._remembered: OrderedDict[bytes, Identity] = OrderedDict()
         # One password at a time: each takes 16 MiB and 0.2 s, and anybody may send one.

@@ -1,4 +1,4 @@
-"""What the buttons do, for pages and programs alike: who may, the form, the deed, its event."""
+"""The actions behind the buttons and the API: check the right and the form, act, record it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from audit_emit.errors import AuditError
 
 
 class Done(NamedTuple):
-    """What a button did.
+    """The result of an action.
 
     Attributes:
         good: whether it was done.
-        said: by the command, for people.
+        said: the output of the command, for people.
     """
 
     good: bool
@@ -29,10 +29,10 @@ class Done(NamedTuple):
 
 
 async def start_verification(request: Request) -> Done:
-    """Begin a verification, unless one goes on.
+    """Begin a verification, unless one is running.
 
     Raises:
-        HTTPException: who asks may not, or the form is not ours.
+        HTTPException: the user may not, or the form is from another site.
     """
     identity = demand(request, Role.AUDITOR, whole=True)
     await checked_form(request)
@@ -40,24 +40,24 @@ async def start_verification(request: Request) -> Done:
 
 
 async def cancel_verification(request: Request) -> Done:
-    """End the verification that goes on, if there is one; see ``start_verification``."""
+    """End the running verification, if there is one; raises as ``start_verification``."""
     demand(request, Role.AUDITOR, whole=True)
     await checked_form(request)
     return Done(console_of(request).verification.cancel())
 
 
 async def sign(request: Request) -> Done:
-    """Sign what the log gained; see ``start_verification``."""
+    """Sign a checkpoint over the log as it is now; raises as ``start_verification``."""
     return await _commanded(request, force_checkpoint, own_events.CHECKPOINTED)
 
 
 async def archive(request: Request) -> Done:
-    """Archive what is closed and signed; see ``start_verification``."""
+    """Archive the closed and signed segments; raises as ``start_verification``."""
     return await _commanded(request, archive_now, own_events.ARCHIVED)
 
 
 async def acknowledge(request: Request) -> Done:
-    """Record that somebody looked at an alert: ``alert`` is its id, ``note`` what he says of it.
+    """Record that a user acknowledges an alert; the form has its id (``alert``) and a ``note``.
 
     Raises:
         HTTPException: as for ``start_verification``; or there is no such alert, the note is too

@@ -1,7 +1,7 @@
-"""The alerts that are records of the log, as pages show them, beside the events that they name.
+"""The alerts in the log (records ``audit.anomaly``), as pages show them beside their events.
 
-Looking for them takes longer than a page may: it is done in a thread of its own, at most once in a
-while, and pages show what it found last. The page of the alerts waits for it.
+Searching the log for them takes longer than a page may. It is done in a thread of its own, at most
+once in 30 seconds, and pages show the last result. Only the page of the alerts waits for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from audit_emit.console.source import Source
 from audit_emit.errors import AuditEmitError
 
 FRESH_SECONDS = 30.0
-"""For so long nobody looks again."""
+"""Seconds for which the last result is used, before the log is searched again."""
 
 _LINKED = 20
 """Records of an alert that are linked."""
@@ -37,13 +37,13 @@ class Alert(NamedTuple):
     """One alert in the table; texts are as the record has them.
 
     Attributes:
-        by, at, note: of who looked at it; empty while nobody did.
-        id: by which it is acknowledged; empty where it names none.
+        by, at, note: who acknowledged it, when, and with which note; empty while nobody has.
+        id: by which it is acknowledged; empty where the record has none.
         chain: of its record; empty where that is in none.
         place: ``CHAIN:SEQ`` of its record; empty where that is in no chain.
-        records: numbers and places of those that it is about, the first ones.
-        more: how many there are besides.
-        acknowledged: whether somebody looked at it; ``state`` says who.
+        records: ``seq`` and place of the first records that it is about.
+        more: how many others it is about.
+        acknowledged: whether somebody has acknowledged it.
     """
 
     ts: str
@@ -81,7 +81,7 @@ class Alerts:
         self._looking = False
 
     def look(self) -> tuple[list[Alert], bool]:
-        """They as they are now, newest first, and whether there are more than ``MOST``.
+        """Search now: the alerts, newest first, and whether there are more than ``MOST``.
 
         Raises:
             OSError, AuditEmitError: the log cannot be read.
@@ -102,7 +102,7 @@ class Alerts:
 
         Args:
             places: of the records, ``CHAIN:SEQ``.
-            identity: who asks; of a part of the log nothing is told.
+            identity: who asks; a user who sees a part of the log only gets an empty answer.
         """
         if not identity.whole or self._source is None:
             return {}
@@ -150,5 +150,5 @@ class Alerts:
         )
 
     def _place(self, one: Recorded, seq: int) -> str:
-        """A log may hold the end of an older chain, and records that are in none."""
+        """``CHAIN:SEQ``; an alert without a chain is about the newest chain of the log."""
         return f"{one.chain or self._chain}:{seq}"

@@ -1,4 +1,4 @@
-"""The same for programs: JSON, lines, server-sent events. ``openapi.json`` describes it."""
+"""The HTTP API: what the pages show, as JSON, lines or server-sent events; see ``openapi.json``."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _MOST = 1000
 """Records that one page of events may have."""
 
 _STREAMS = 20
-"""Live tails of one user at a time; each looks at the log twice a second."""
+"""How many live tails one user may have open; each looks at the log twice a second."""
 
 _ALIVE_SECONDS = 15
 
 
 def routes() -> list[Route]:
-    """Answers about records, wherever they are looked at."""
+    """The routes about records, which a log and Loki both have."""
     return [
         Route("/api/audit/events", events),
         Route("/api/openapi.json", description),
@@ -49,7 +49,7 @@ def routes() -> list[Route]:
 
 
 def routes_of_a_log() -> list[Route]:
-    """Answers about a whole log."""
+    """The routes that need a whole log, and so are missing for Loki."""
     return [
         Route("/api/audit/verify", verify, methods=["GET", "POST"]),
         Route("/api/audit/verify/cancel", cancel, methods=["POST"]),
@@ -67,7 +67,7 @@ def _answer(value: Any, status: int = 200) -> Response:
 
 
 async def events(request: Request) -> Response:
-    """Records that answer, newest first, each with its own bytes; ``next`` is the next page."""
+    """The records that match, newest first, with their exact bytes; ``next`` is the next page."""
     identity = demand(request, Role.VIEWER)
     filters = Filters.of(request.query_params)
     size = _number(request, "limit", PAGE)
@@ -75,7 +75,7 @@ async def events(request: Request) -> Response:
     page = await in_thread(console.records.page, filters, identity, size)
     console.events.tell(own_events.VIEWED, identity, page="api", query=filters.query())
     follows = f"?{filters.query(before=str(page.next), limit=size)}" if page.next else None
-    # What is no record is on the page of the events, and would break the JSON here.
+    # Lines that are no record are only on the HTML page: here they would break the JSON.
     sound = [line for line in page.lines if _is_json(line)]
     more = json_of({"left_out": len(page.lines) - len(sound), "next": follows})
     body = b'{"records":[' + b",".join(sound) + b"]," + more[1:]
@@ -83,10 +83,10 @@ async def events(request: Request) -> Response:
 
 
 def _is_json(line: bytes) -> bool:
-    """Whether others take a line for an object, too: one that they refuse spoils a whole page.
+    """Whether any JSON parser accepts a line: one that is refused would spoil the whole answer.
 
-    It must be UTF-8 without a mark before it, and have no number of more digits and no deeper nest
-    than Python's own reader takes.
+    It must be UTF-8 without a byte order mark, and have no number with more digits and no deeper
+    nesting than Python's own parser accepts.
     """
     if not line.lstrip().startswith(b"{") or Record.of(line) is None:
         return False
@@ -107,7 +107,7 @@ def _number(request: Request, name: str, usual: int) -> int:
 
 
 async def verify(request: Request) -> Response:
-    """GET: the last verdict, and how far the one is that goes on. POST: begin one."""
+    """GET: the last verdict, and the progress of a running verification. POST: begin one."""
     if request.method == "POST":
         begun = await actions.start_verification(request)
         return _answer({"started": begun.good}, 202 if begun.good else 409)
@@ -116,18 +116,18 @@ async def verify(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """End the verification that goes on."""
+    """End the running verification."""
     return _answer({"cancelled": (await actions.cancel_verification(request)).good})
 
 
 async def checkpoint(request: Request) -> Response:
-    """Sign what the log gained."""
+    """Sign a checkpoint over the log as it is now."""
     done = await actions.sign(request)
     return _answer({"signed": done.good, "said": done.said}, 200 if done.good else 409)
 
 
 async def latest_checkpoint(request: Request) -> Response:
-    """The newest checkpoint as its line says; ``trusted``: a pinned key signed it."""
+    """The newest checkpoint, with its members; ``trusted``: a pinned key signed it."""
     demand(request, Role.AUDITOR, whole=True)
     standing = await in_thread(console_of(request).source.standing)
     if standing.signed is None:
@@ -136,27 +136,27 @@ async def latest_checkpoint(request: Request) -> Response:
 
 
 async def all_checkpoints(request: Request) -> Response:
-    """The newest checkpoints as their lines say, oldest first."""
+    """The newest checkpoints with their members, oldest first; they are not verified."""
     demand(request, Role.AUDITOR, whole=True)
     found = await in_thread(console_of(request).source.checkpoints)
     return _answer({"checkpoints": found[::-1]})
 
 
 async def archives(request: Request) -> Response:
-    """What of the log is in the archive, batch by batch."""
+    """The batches of the log that are in the archive."""
     demand(request, Role.AUDITOR, whole=True)
     found = await in_thread(archive_status, console_of(request).source.where)
     return _answer(found, 404 if "error" in found else 200)
 
 
 async def archive(request: Request) -> Response:
-    """Archive what is closed and signed."""
+    """Archive the closed and signed segments."""
     done = await actions.archive(request)
     return _answer({"archived": done.good, "said": done.said}, 200 if done.good else 409)
 
 
 async def status(request: Request) -> Response:
-    """How the log stands, as it says itself."""
+    """The state of the log, as its files have it; nothing is verified."""
     demand(request, Role.VIEWER, whole=True)
     source = console_of(request).source
     standing = await in_thread(source.standing)
@@ -182,7 +182,7 @@ async def description(_: Request) -> Response:
 async def stream(request: Request) -> Response:
     """Records as they are written (server-sent events).
 
-    ``Last-Event-ID``, else ``after`` in the address, says behind which record it goes on.
+    The stream begins after the record that ``Last-Event-ID``, else ``after`` in the address, names.
     """
     identity = demand(request, Role.VIEWER)
     question = Filters.of(request.query_params)._replace(before=None).question(identity.workspaces)
@@ -217,7 +217,7 @@ async def stream(request: Request) -> Response:
             await asyncio.sleep(source.poll_seconds)
 
     told = _counted(pieces(), console.streams, identity.name)
-    # nginx would keep events back until it has a buffer full of them.
+    # Else nginx would delay events until they fill its buffer.
     headers = {"x-accel-buffering": "no"}
     return StreamingResponse(told, media_type="text/event-stream", headers=headers)
 
@@ -225,7 +225,7 @@ async def stream(request: Request) -> Response:
 async def _counted(
     pieces: AsyncIterator[bytes], streams: Counter[str], name: str
 ) -> AsyncIterator[bytes]:
-    """A live tail, unless as many of the same user began while the log was looked at for it."""
+    """Count a live tail while it runs; empty where the user has opened too many meanwhile."""
     if streams[name] >= _STREAMS:
         return
     streams[name] += 1
@@ -237,7 +237,7 @@ async def _counted(
 
 
 def _place(source: Records, last: str) -> Head | None:
-    """Where a stream goes on: behind the last record that was seen, or at the end of the log.
+    """Where a stream begins: after the last record that was seen, or at the end of the log.
 
     Raises:
         HTTPException: 400, this names no record.

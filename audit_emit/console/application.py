@@ -35,16 +35,16 @@ def app(
     Args:
         log: its directory, or ``postgresql://…`` of one chain, or ``s3://…`` of one that is
             archived.
-        loki: instead of a log, the address of a Loki (extra ``loki``): its records are shown, and
-            nothing of them is proved.
+        loki: instead of a log, the address of a Loki (extra ``loki``): its records are shown, but
+            not verified.
         tenant: of Loki (``X-Scope-OrgID``).
         keys: the keys that are trusted, as for ``open_log``.
         archive: ``s3://…`` where older segments of the log are; both are shown as one log.
-        access: who is let in. Without it only requests from loopback under the name ``localhost``
-            are answered, and whoever sends them may do everything.
+        access: the users. Without it only requests from loopback under the name ``localhost`` are
+            answered, and whoever sends them may do everything.
         emitter: writes the console's own events. It must not be the one whose log is shown.
-        signing_keys: files or variables with the keys that a forced checkpoint is signed with; by
-            default those of the environment, as for ``audit-emit checkpoint``.
+        signing_keys: files or names of variables with the keys for checkpoints that an operator
+            asks for; by default those of the environment, as for ``audit-emit checkpoint``.
         grafana: the address of a Grafana, for links by trace id.
 
     Returns:
@@ -66,7 +66,7 @@ def app(
 
 
 def _pages_of(console: Console) -> Application:
-    """Every page and every answer to a program, behind no door."""
+    """All pages and the API, without the checks of ``Guard``."""
     from starlette.applications import Starlette  # noqa: PLC0415 - an extra
     from starlette.routing import Mount  # noqa: PLC0415
     from starlette.staticfiles import StaticFiles  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What goes out as a file: exports in a format, the exact bytes, and what came of the exports."""
+"""Downloads: exports in a format, the exact bytes of the log, and the results of exports."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def routes() -> list[Route]:
 
 
 async def export(request: Request) -> Response:
-    """Everything that answers, in a format of ``audit-emit export``; nothing is cut off.
+    """All records that match, in a format of ``audit-emit export``.
 
-    What the log does not have, and lines that are no records, cannot be said in it:
-    ``/api/audit/exports`` and the console's own trail do.
+    The file cannot say which parts of the log are missing, nor that lines are no records:
+    ``/api/audit/exports`` and the console's own events do.
     """
     identity = demand(request, Role.AUDITOR)
     name = request.query_params.get("format", "jsonl")
@@ -44,7 +44,7 @@ async def export(request: Request) -> Response:
         raise refused(400, "error.one_of", name="format", known=", ".join(MODULES))
     filters = Filters.of(request.query_params)
     question = filters.question(identity.workspaces)
-    # Without a filter everything goes out, also what cannot be asked for.
+    # Without a filter everything is exported, also lines that no filter can match.
     wanted = None if question == Question() else question
     console = console_of(request)
     kept = console.exports.begin(identity.name, name, filters.query(), ts_of(time.time_ns()))
@@ -75,7 +75,7 @@ async def export(request: Request) -> Response:
 
 
 async def exports(request: Request) -> Response:
-    """What came of the newest exports of who asks, newest first."""
+    """The results of the user's newest exports, newest first."""
     identity = demand(request, Role.AUDITOR)
     found = console_of(request).exports.of(identity.name)
     told = [one.told(whole=identity.whole) for one in found]
@@ -83,7 +83,7 @@ async def exports(request: Request) -> Response:
 
 
 async def exact(request: Request) -> Response:
-    """The bytes of the log as they are, records or not, for who verifies them himself."""
+    """The bytes of the log as they are, records or not, for users who verify them themselves."""
     identity = demand(request, Role.AUDITOR, whole=True)
     console = console_of(request)
     console.events.tell(own_events.EXPORTED, identity, format="exact")

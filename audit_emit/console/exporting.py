@@ -1,7 +1,7 @@
-"""What came of exports: how many records they had, and what of the log is not among them.
+"""The results of exports: how many records they had, and which parts of the log were left out.
 
-The body of an export holds events and nothing else, so what is missing cannot be said in it. It is
-kept here, for who asked, and stands in the console's own trail.
+The body of an export holds events and nothing else, so it cannot say what is missing. That is kept
+here for the user who asked, and recorded in the console's own events.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 KEPT = 20
-"""Exports of one user that are remembered."""
+"""How many exports of one user are remembered."""
 
 _SHOWN = 20
-"""Names of missing parts that are kept of one export."""
+"""How many names of missing parts are kept for one export."""
 
 
 class Export(msgspec.Struct):
@@ -27,11 +27,11 @@ class Export(msgspec.Struct):
 
     Attributes:
         id: of it, in this console.
-        state: ``running``; ``complete``: everything that answers went out; ``ended``: whoever asked
-            went away before; ``failed``: the log could not be read to its end.
-        records: that went out.
-        foreign: lines of the log that are no records, and went out in no format.
-        missing: parts of the log that are not there; the first ones.
+        state: ``running``; ``complete``: everything that matches was sent; ``ended``: the client
+            closed the connection before that; ``failed``: the log could not be read to its end.
+        records: how many were sent.
+        foreign: lines of the log that are no records, and were left out.
+        missing: the first names of parts of the log that are not there.
     """
 
     id: int
@@ -49,24 +49,24 @@ class Export(msgspec.Struct):
         return self.state == "complete" and not self.foreign and not self.missing
 
     def add(self, records: int, foreign: int, missing: str) -> None:
-        """Count what one piece had."""
+        """Count the records, the foreign lines and the missing part of one piece."""
         self.records += records
         self.foreign += foreign
         if missing and missing not in self.missing and len(self.missing) < _SHOWN:
             self.missing = [*self.missing, missing]
 
     def told(self, *, whole: bool) -> dict[str, Any]:
-        """The same for who asked, with ``whole``: whether nothing of the log was left out.
+        """The result for the user, with ``whole``: whether nothing of the log was left out.
 
         Args:
-            whole: he sees the whole log; else ``foreign`` and ``missing``, which are of all of it,
-                are ``None``.
+            whole: the user sees the whole log; else ``foreign`` and ``missing``, which are about
+                all of it, are ``None``.
         """
         hidden = {} if whole else {"foreign": None, "missing": None}
         return {**msgspec.to_builtins(self), **hidden, "whole": self.is_whole}
 
     def outcome(self) -> dict[str, Any]:
-        """What came of it, as members of an event."""
+        """The result as fields of an event."""
         return {
             "export": self.id,
             "state": self.state,
@@ -106,7 +106,7 @@ class Exports:
 
 @contextmanager
 def noted(export: Export) -> Iterator[None]:
-    """Note how it ended, whatever ends it."""
+    """Set ``state`` when the export ends, whatever ends it."""
     try:
         yield
     except GeneratorExit:

@@ -1,4 +1,4 @@
-"""The address of a page as a question to the log, and back. Every state of a page is an address."""
+"""Filters of a page: from its address to a ``Question`` to the log, and back to an address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST = 500
 
 
 class Filters(NamedTuple):
-    """What was asked for, as it was typed.
+    """The filters of a page, as they were typed.
 
     Attributes:
         given: the filters that are not empty, by name.
@@ -35,7 +35,7 @@ class Filters(NamedTuple):
         """The filters of an address.
 
         Raises:
-            FilterError: the place to go on from is none, or a filter is too long.
+            FilterError: ``before`` is no place, or a filter is too long.
         """
         given = {name: query[name].strip() for name in NAMES if query.get(name, "").strip()}
         for name, value in given.items():
@@ -48,7 +48,7 @@ class Filters(NamedTuple):
             raise FilterError(text("error.before", why=error)) from None
 
     def question(self, workspaces: tuple[str, ...] = ()) -> Question:
-        """The same as a question.
+        """The filters as a ``Question``.
 
         Args:
             workspaces: only of these; empty for all.
@@ -73,7 +73,7 @@ class Filters(NamedTuple):
             raise FilterError(str(error)) from None
 
     def query(self, **more: str | int) -> str:
-        """The part of an address after ``?``, with what changes; an empty value takes one away."""
+        """The part of an address after ``?``, with changes; an empty value removes a filter."""
         values: dict[str, str | int] = {**self.given, **more}
         return urlencode({name: value for name, value in values.items() if value != ""})
 

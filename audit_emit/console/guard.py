@@ -1,7 +1,7 @@
-"""What every request passes before a page sees it, and what every answer carries.
+"""The checks that every request passes before a page sees it, and the headers of every answer.
 
-Pure ASGI, so that it holds for streams, too. It decides who it is, refuses what another site or
-another name of this host sends, and sets the headers that keep a page from running anything but the
+It is pure ASGI, so that it also covers streams. It identifies the user, refuses requests from other
+sites or under another host name, and sets the headers by which a browser runs nothing but the
 console's own files (Content Security Policy Level 3, Fetch Metadata).
 """
 
@@ -28,7 +28,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 FORWARDED = (
     "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
 )  # fmt: skip
-"""What a proxy adds. It is on this machine, and whoever it speaks for may be anywhere."""
+"""Headers that a proxy adds. A request with one may come from anywhere, although the proxy itself
+is on this machine."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; img-src 'self'; "
@@ -51,13 +52,13 @@ COOKIE = "audit_console"
 
 
 class Guard:
-    """The door of a console.
+    """The ASGI middleware in front of all pages of a console.
 
     Args:
         inner: the pages.
-        access: who is let in; ``None``: whoever comes from loopback, under a name of loopback.
-        denied: told the name and the path when somebody is refused.
-        signed_in: told the name when somebody has signed in.
+        access: the users; ``None``: whoever comes from loopback, under a name of loopback.
+        denied: called with the name and the path when somebody is refused.
+        signed_in: called with the name when somebody has signed in.
     """
 
     def __init__(
@@ -107,7 +108,8 @@ class Guard:
 
     async def _identity(self, scope: Scope, headers: dict[str, str]) -> Identity | None:
         if self._access is None:
-            # Under any other name it may be another site, whose name leads here for a moment.
+            # Under another name it may be a page of another site whose name was pointed at this
+            # address (DNS rebinding).
             client = scope.get("client")
             host = _host_name(headers.get("host", ""))
             from_here = client is None or client[0] in LOOPBACK or client[0].startswith("127.")
@@ -122,7 +124,7 @@ class Guard:
     async def _sign_in_or_out(
         self, sign_in: SignIn, scope: Scope, headers: dict[str, str], send: Send
     ) -> None:
-        """The addresses of signing in, which nobody must be known for."""
+        """The addresses for signing in and out, which need no known user."""
         from audit_emit.console.threads import asking  # noqa: PLC0415 - an extra
 
         path = _below(scope)
@@ -172,9 +174,9 @@ class Guard:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """The headers by name; of several of one name all count, and none hides the others.
+    """The headers by name; several of one name are joined with commas (RFC 9110, section 5.2).
 
-    Else a client could send its own name beside that of a trusted proxy (RFC 9110, section 5.2).
+    If one hid the others, a client could send its own header beside that of a trusted proxy.
     """
     found: dict[str, str] = {}
     for raw, value in scope.get("headers", ()):
@@ -202,20 +204,20 @@ def _host_name(host: str) -> str:
 
 
 def _is_own(headers: dict[str, str]) -> bool:
-    """Whether a request that changes something comes from a page of this very console."""
+    """Whether a request that changes something comes from a page of this console."""
     site = headers.get("sec-fetch-site")
     if site is not None and site not in {"same-origin", "none"}:
         return False
     origin = headers.get("origin")
     if origin is None or origin == "null":
-        # No browser leaves it out of a POST; a program has the token or has not.
+        # No browser leaves ``Origin`` out of a POST, so this is a program, which no site controls.
         return origin is None
     host = headers.get("x-forwarded-host", headers.get("host", ""))
     return origin.partition("://")[2] == host or origin.partition("://")[2] == headers.get("host")
 
 
 def _is_part_of_another_site(headers: dict[str, str]) -> bool:
-    """Whether a page of another site loads this as a part of itself, and does not lead here."""
+    """Whether a page of another site loads this as a part of itself; a link to here is allowed."""
     return headers.get("sec-fetch-site") in {"cross-site", "same-site"} and not (
         headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
     )
@@ -257,7 +259,7 @@ def _with_headers(send: Send, fresh: str, scope: Scope) -> Send:
 
 
 def _said(name: str) -> bytes:
-    """A text of the catalogue as the answer to who is not let in, whoever that is."""
+    """A text of the catalogue, in English, as the answer to somebody who is refused."""
     return text(name).encode() + b"\n"
 
 

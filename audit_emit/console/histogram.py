@@ -1,4 +1,4 @@
-"""How many records there were when: bars of a round length of time, each a question of its own."""
+"""How many records there were when: bars of a round length of time, each with its own filters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audit_emit.console.filters import Filters
 BARS = 60
 WIDTH, HEIGHT = 960, 80
 _EARLIEST, _LATEST = 0, 253_402_300_799_999 * 10**6
-"""What a filter understands as a time: from 1970 to the end of 9999."""
+"""The times that a filter accepts: from 1970 to the end of 9999."""
 
 _MILLISECOND = 10**6
 _SECOND = 10**9
@@ -27,7 +27,7 @@ _STEPS = tuple(
 
 
 class Bar(NamedTuple):
-    """The records of a while.
+    """The records of one interval.
 
     Attributes:
         begin, end: in UTC, as records write a time, to the millisecond; ``end`` is not in it.
@@ -47,7 +47,7 @@ class Bar(NamedTuple):
 
 
 class Histogram(NamedTuple):
-    """Bars from the oldest to the newest; a while without records has none.
+    """Bars from the oldest to the newest; an interval without records has none.
 
     Attributes:
         records: that were counted.
@@ -89,7 +89,7 @@ def histogram_of(times: Sequence[int], given: Filters, *, cut: bool) -> Histogra
 
 
 def _step(first: int, last: int) -> int:
-    """The shortest round while of which at most ``BARS`` hold all of a time."""
+    """The shortest round interval of which at most ``BARS`` cover the whole time."""
     step = _MILLISECOND
     while step < _SECOND:
         if last // step - first // step < BARS:

@@ -1,4 +1,7 @@
-"""What a button starts: a verification, or a checkpoint. One of each kind at a time."""
+"""What a button starts in another process: a verification, a checkpoint, archiving, a report.
+
+One of each kind runs at a time.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Progress(NamedTuple):
     """A verification.
 
     Attributes:
-        running: whether it goes on.
+        running: whether it has not ended yet.
         read, of: bytes; both 0 before the first look.
         last: the verdict of the last one that ended (``verification.py``); empty before.
         by: who started it.
@@ -45,7 +48,7 @@ class Verification:
 
     Args:
         where: the log; ``keys``: that are trusted.
-        ended: told the verdict and who had asked for it.
+        ended: called with the verdict and with who had asked for it.
         archive: where older segments of it are; empty for none.
     """
 
@@ -65,7 +68,7 @@ class Verification:
         self._by = ""
 
     def start(self, by: str) -> bool:
-        """Begin, unless one goes on; whether it was begun."""
+        """Begin, unless one is running; whether it was begun."""
         with self._lock:
             if self._process is not None:
                 return False
@@ -81,7 +84,7 @@ class Verification:
         return True
 
     def cancel(self) -> bool:
-        """End the one that goes on; whether there was one."""
+        """End the running one; whether there was one."""
         with self._lock:
             if self._process is None:
                 return False
@@ -94,7 +97,7 @@ class Verification:
             return Progress(self._process is not None, self._read, self._of, self._last, self._by)
 
     def close(self) -> None:
-        """End whatever goes on."""
+        """End whatever is running."""
         self.cancel()
 
     def _watch(self, process: subprocess.Popen[str], by: str) -> None:
@@ -113,7 +116,7 @@ class Verification:
         self._ended(verdict, by)
 
     def _heard(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        """What a process says, until it ends: its verdict, or nothing."""
+        """Read the output of a process until it ends: its verdict, or nothing."""
         verdict: dict[str, Any] = {}
         if process.stdin is None or process.stdout is None:
             raise LookupError("the process was started without pipes")
@@ -130,12 +133,12 @@ class Verification:
 
 
 class Said(NamedTuple):
-    """What a command did.
+    """The result of a command.
 
     Attributes:
         status: its exit status; -1 where it gave no answer in time.
         out: its standard output.
-        line: the last line that it said, wherever it said it.
+        line: the last line that it printed, on standard output or standard error.
     """
 
     status: int
@@ -168,7 +171,7 @@ def run_command(words: Sequence[str], seconds: float = COMMAND_SECONDS) -> Said:
 
 
 def force_checkpoint(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
-    """Sign what the log gained, as ``audit-emit checkpoint`` does; whether, and what it said.
+    """Sign a checkpoint with ``audit-emit checkpoint``; whether it was made, and its output.
 
     Args:
         where: the log.
@@ -181,10 +184,10 @@ def force_checkpoint(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
 
 
 def archive_status(where: str) -> dict[str, Any]:
-    """What of the log is archived, as ``audit-emit archive status`` says it.
+    """Which parts of the log are archived, by ``audit-emit archive status``.
 
     Returns:
-        Its answer; or ``error``: why there is none.
+        Its JSON; or ``error``: why there is none.
     """
     said = run_command(["archive", "status", where, "--json"])
     try:
@@ -195,7 +198,7 @@ def archive_status(where: str) -> dict[str, Any]:
 
 
 def archive_now(where: str, keys: tuple[str, ...]) -> tuple[bool, str]:
-    """Archive what is closed and signed, as ``audit-emit archive run`` does; one at a time."""
+    """Archive with ``audit-emit archive run``, one at a time; whether it was done, its output."""
     if not _ARCHIVING.acquire(blocking=False):
         return False, text("error.busy_archive")
     try:
@@ -213,7 +216,7 @@ class Made(NamedTuple):
 
 
 def run_report(where: Sequence[str], keys: tuple[str, ...], words: Sequence[str]) -> Made:
-    """What ``audit-emit report`` writes; one at a time, as it reads the whole log.
+    """The output of ``audit-emit report``; one at a time, as it reads the whole log.
 
     Args:
         where: the log, with its archive.

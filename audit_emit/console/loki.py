@@ -1,7 +1,7 @@
-"""Loki as a place to look at records: the same pages as of a log, and nothing that proves one.
+"""Records from Loki: the same pages as for a log, but nothing is verified.
 
-Loki keeps copies. Whether they are what the log says, ``audit-emit reconcile`` tells; what is
-about a whole log (integrity, checkpoints, archive) is not here.
+Loki has copies; ``audit-emit reconcile`` compares them with the log. There are no pages about a
+whole log (integrity, checkpoints, archive).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from audit_emit.errors import FilterError
 
 _DAY = 86_400 * 10**9
 _LATEST = 2**63 - 1
-"""The last time that Loki knows, in nanoseconds since 1970."""
+"""The latest time that Loki can represent, in nanoseconds since 1970."""
 
 _MOST_AT_ONCE = 5000
 """Records of one time that Loki hands out (``LokiClient``): no page ends behind more."""
 
 _UUID7 = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7")
 _MOST_NEW = 1000
-"""Records that one look at what is new gives at most."""
+"""Records that one look for new ones returns at most."""
 
 
 class LokiSource:
@@ -64,7 +64,7 @@ class LokiSource:
 
         Raises:
             FilterError: a filter cannot be understood.
-            LokiError: Loki gives no answer to build on.
+            LokiError: Loki gives no usable answer.
         """
         question = filters.question(identity.workspaces)
         after = filters.before
@@ -118,9 +118,9 @@ class LokiSource:
         return Found(line, *beside)
 
     def lines_after(self, after: Head | None) -> list[bytes]:
-        """Records behind one in the order of time, chain and number; at most the newest 1,000.
+        """Records after one, in the order of time, chain and number; at most the newest 1,000.
 
-        What comes to Loki late is not among them: its time is earlier.
+        Records that reach Loki late are missing: their time is earlier.
         """
         since = ns_of(after.ts) if after is not None else None
         lines = self._newest(Question(since=since), _MOST_NEW)[::-1]

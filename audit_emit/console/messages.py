@@ -1,8 +1,8 @@
-"""The texts of the pages: one file for each language, and nothing of them elsewhere.
+"""The texts of the pages: all of them are in one file for each language.
 
-``messages/en.toml`` is the catalogue. Another file beside it, named by its language, is a language
-more: what it lacks is English. Templates, the modules of JavaScript and errors name a text by its
-table and its name (``events.older``); a test reads them all, and finds what is not in it.
+``messages/en.toml`` is the catalogue. Another file beside it, named by its language, adds that
+language; texts that it lacks are shown in English. Templates, JavaScript modules and errors name a
+text by its table and its name (``events.older``); a test checks that all of these exist.
 """
 
 from __future__ import annotations
@@ -104,5 +104,5 @@ def _weight(text: str) -> float:
 
 
 def text(name: str, /, **values: object) -> str:
-    """A text in English, for what is said before it is known to whom, and for programs."""
+    """A text in English: for programs, and where the language of the user is not known yet."""
     return catalogue().text(name, **values)

@@ -1,7 +1,7 @@
-"""What a button has answered, for the page that is shown next. Its address names it, by a number.
+"""Results of buttons, for the page that is shown next, whose address has the number of the result.
 
-The text itself is never in an address: a link could have a page say whatever its author likes, and
-these pages say whether a log holds.
+The text itself is never in an address: otherwise a link could make a page show any text, and these
+pages say whether a log verifies.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Notes:
         self._kept: OrderedDict[str, tuple[str, str]] = OrderedDict()
 
     def keep(self, said: str, name: str) -> str:
-        """Keep one; what it is asked for by.
+        """Keep one; the number that names it.
 
         Args:
             said: the answer.
@@ -36,7 +36,7 @@ class Notes:
         return number
 
     def of(self, number: str, name: str) -> str:
-        """One that was given to a user; empty where there is none (any more)."""
+        """The answer of that number to a user; empty where there is none (any more)."""
         with self._lock:
             whose, said = self._kept.get(number, ("", ""))
         return said if whose == name else ""

@@ -1,7 +1,7 @@
-"""Who else has checkpoints of a log, which whoever has the log cannot change, as its files say.
+"""Which witnesses and anchors have checkpoints of a log, as the files beside the log say.
 
-Nothing of it is proved here: ``audit-emit verify`` takes the keys of witnesses, and what a place
-has kept, from whoever asks.
+The owner of the log cannot change those copies. Nothing is verified here: ``audit-emit verify``
+does that, with the keys of witnesses and the kept checkpoints that its user gives it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Keeper(NamedTuple):
         seq: of the last record that its newest checkpoint covers; 0 without one.
         at: when it got that; empty without one.
         note: what went wrong; empty for nothing.
-        bad: it knows another history of this log.
+        bad: it has a checkpoint of another history of this log.
     """
 
     kind: str
@@ -37,10 +37,10 @@ class Keeper(NamedTuple):
 
 
 class Outside(NamedTuple):
-    """What somebody else has of a log.
+    """The checkpoints of a log that others have.
 
     Attributes:
-        unnoticed: what whoever has the log and its key could do, and nobody would notice.
+        unnoticed: what the owner of the log and its key could do without being noticed.
         keepers: who has a checkpoint, witnesses first.
         standing: the same as ``audit-emit status`` has it.
     """
@@ -90,7 +90,7 @@ def _not_yet(last: Attempt) -> str:
 
 
 def _anchors(directory: str) -> list[Keeper]:
-    """Of each place the newest one."""
+    """The newest checkpoint of each anchor."""
     newest: dict[str, Keeper] = {}
     for one in Anchors(directory, ()).done():
         newest.setdefault(

@@ -20,7 +20,7 @@ from audit_emit.console.requests import catalogue_of, console_of, demand
 from audit_emit.console.threads import in_thread
 
 COUNTED = 5000
-"""Records that are counted, the newest; the picture says that it is so many."""
+"""How many records are counted, the newest ones; the picture names that number."""
 
 _SIZE = {"width": WIDTH, "height": HEIGHT}
 

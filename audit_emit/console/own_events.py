@@ -1,7 +1,7 @@
-"""The console's own trail: who looked at what, exported, verified, signed, and who was refused.
+"""The console's own events: who looked at what, exported, verified, signed, and who was refused.
 
-These records go to an emitter of the console's own, never into the log that it shows: looking at a
-log must not change it.
+They go to another log, never into the one that the console shows: looking at a log must not change
+it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REFUSED = "console.refused"
 
 
 class Emits(Protocol):
-    """What an emitter is to the console."""
+    """The method of an ``Emitter`` that the console needs."""
 
     def emit(self, ctx: Any, event_type: Any, fields: Any = None, /) -> Any:
         """See ``audit_emit.emit``."""
@@ -58,7 +58,7 @@ class OwnEvents:
         self._refusals.note(name, path)
 
     def close(self) -> None:
-        """Record what is counted and not told yet."""
+        """Record the refusals that are counted and not recorded yet."""
         self._refusals.close()
 
     def tell(self, event_type: str, identity: Identity | str, **fields: Any) -> None:
@@ -67,12 +67,12 @@ class OwnEvents:
         _emit(self._emitter, event_type, name, fields)
 
     def acknowledge(self, identity: Identity, chain: str, alert: str, note: str) -> None:
-        """Record that somebody looked at an alert. When this returns, the record is durable.
+        """Record that a user acknowledges an alert. When this returns, the record is durable.
 
         Args:
             chain: of the log with the alert.
             alert: its id.
-            note: what he says of it.
+            note: the user's remark.
 
         Raises:
             AuditError: it could not be recorded.

@@ -37,7 +37,7 @@ _VERIFIER = ("sha256", "signatures", "removed", "verifier", "proof", "offline")
 
 
 def routes() -> list[Route]:
-    """Pages about records, wherever they are looked at."""
+    """The pages about records, which a log and Loki both have."""
     return [
         Route("/", events, name="events"),
         Route("/event/{name:str}", event, name="event"),
@@ -51,7 +51,7 @@ def routes() -> list[Route]:
 
 
 def routes_of_a_log() -> list[Route]:
-    """Pages about a whole log."""
+    """The pages that need a whole log, and so are missing for Loki."""
     return [
         Route("/event/{chain:str}/{seq:str}/proof", proof, name="proof"),
         Route("/integrity", integrity, name="integrity"),
@@ -67,7 +67,7 @@ def routes_of_a_log() -> list[Route]:
 
 
 async def events(request: Request) -> Response:
-    """Records that answer the filters, newest first."""
+    """The records that match the filters, newest first."""
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     try:
@@ -195,7 +195,7 @@ async def about(request: Request) -> Response:
 
 
 async def top(request: Request) -> Response:
-    """What occurs most among the records that answer."""
+    """The most frequent values among the records that match."""
     identity = demand(request, Role.VIEWER)
     console = console_of(request)
     filters = Filters.of(request.query_params)
@@ -205,7 +205,7 @@ async def top(request: Request) -> Response:
 
 
 async def integrity(request: Request) -> Response:
-    """How the log stands, the last verdict, and the buttons."""
+    """The state of the log, the last verdict, and the buttons."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     standing = await in_thread(console.source.standing)
@@ -229,13 +229,13 @@ async def start(request: Request) -> Response:
 
 
 async def stop(request: Request) -> Response:
-    """End the verification that goes on."""
+    """End the running verification."""
     await actions.cancel_verification(request)
     return back_to(request, "integrity")
 
 
 async def sign(request: Request) -> Response:
-    """Sign what the log gained."""
+    """Sign a checkpoint over the log as it is now."""
     return back_to(request, "integrity", (await actions.sign(request)).said)
 
 
@@ -281,7 +281,7 @@ def _verifier(messages: str) -> str:
 
 
 async def checkpoints(request: Request) -> Response:
-    """The newest checkpoints, as their lines say."""
+    """The newest checkpoints; they are not verified."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     found = await in_thread(console.source.checkpoints)
@@ -290,7 +290,7 @@ async def checkpoints(request: Request) -> Response:
 
 
 async def archive(request: Request) -> Response:
-    """What of the log is in the archive, batch by batch."""
+    """The batches of the log that are in the archive."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     found = await in_thread(archive_status, console.source.where)
@@ -305,12 +305,12 @@ async def archive(request: Request) -> Response:
 
 
 async def run_archive(request: Request) -> Response:
-    """Archive what is closed and signed."""
+    """Archive the closed and signed segments."""
     return back_to(request, "archive", (await actions.archive(request)).said)
 
 
 async def settings(request: Request) -> Response:
-    """What this console was given."""
+    """The settings of this console, without secrets."""
     identity = demand(request, Role.VIEWER, whole=True)
     console = console_of(request)
     console.events.tell(own_events.VIEWED, identity, page="settings")
@@ -328,14 +328,14 @@ async def settings(request: Request) -> Response:
 
 
 async def help_page(request: Request) -> Response:
-    """Filters, keys of the keyboard, and what the words mean."""
+    """The filters, the keyboard shortcuts, and the words of the console."""
     demand(request, Role.VIEWER)
     return rendered(request, "help.html", page="help")
 
 
 OTHERWISE = "error.otherwise"
 _OF_STATUS = {404: "error.no_page", 405: OTHERWISE}
-"""What is said where nothing here was asked, and so no page has said it."""
+"""The texts for errors of the framework, which no page has raised."""
 
 
 async def _failed(request: Request, error: Exception) -> Response:
@@ -361,4 +361,4 @@ HANDLERS: Mapping[Any, Any] = {
     OSError: _failed,
     AuditEmitError: _failed,
 }
-"""What is shown when a page cannot be."""
+"""The handlers that show an error page."""

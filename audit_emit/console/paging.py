@@ -1,9 +1,9 @@
 """Pages of a log, the newest records first, in the order of its chain.
 
-A page is found by walking back from the end, and stops when it is full: it takes no longer in a
-longer log. Where it ends is the number of a record, so the next page goes on there whatever was
-written in the meantime. The order is that of the chain and not of ``ts``: a record that had to wait
-is shown where it was written.
+A page is read backwards from the end of the log until it is full, so it takes no longer in a longer
+log. Its end is the number of a record, so that the next page begins there, whatever was written in
+the meantime. The order is that of the chain and not of ``ts``: a record that had to wait in the
+backlog is shown where it was written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from audit_emit.console import messages
 from audit_emit.log import KeyRing, open_log
 
 WALKED = 300_000
-"""Lines that are looked at for a picture or a list; a page of records looks at all."""
+"""Lines that are read at most for a picture or a list; a page of records has no such bound."""
 
 _AT_ONCE = 16
 """Lines after which is looked where one is: a line may have a mebibyte."""
@@ -41,7 +41,7 @@ _PLACE = re.compile(
 
 
 def place_text(head: Head) -> str:
-    """A record as a live tail names the one that it goes on behind."""
+    """The name of a record in a live tail, after which the tail continues."""
     return ":".join(map(str, head))
 
 
@@ -107,15 +107,14 @@ def page_of(
     after: Cursor | None = None,
     ring: KeyRing | None = None,
 ) -> Page:
-    """The records that answer, from a place on.
+    """The records that match, from a place on, going back.
 
     Args:
         where: the log, and where older segments of it are archived, if they are.
-        question: what is asked for; a line that cannot be placed answers only a question that asks
-            for nothing.
+        question: the filters; a line that is no record only matches a question without filters.
         size: records of a page.
         after: the place; ``None`` for the end of the log.
-        ring: the keys that are given, if any, for what is to be fetched from an archive.
+        ring: the trusted keys, if any, for what is fetched from an archive.
 
     Raises:
         FileNotFoundError: there is no log.
@@ -141,14 +140,14 @@ def page_of(
         if len(lines) == size:
             return Page(lines, at, newest)
         lines.append(line)
-        # Who sees some workspaces only is told no place of a record of another one.
+        # A user who sees some workspaces only must not learn the place of another one's record.
         newest = newest or head_of(line)
         at = here.cursor()
     return Page(lines, None, newest)
 
 
 def _sieve(question: Question) -> Callable[[bytes], bool]:
-    """A look at bytes that lets every answer through, and few other lines."""
+    """A fast test of bytes that accepts every record that matches, and few other lines."""
     needles = question.needles()
     if not needles:
         return bool
@@ -159,11 +158,11 @@ def _sieve(question: Question) -> Callable[[bytes], bool]:
 
 
 class Answers:
-    """The records that answer, newest first, as far as they are asked for.
+    """The records that match, newest first, read as the caller iterates.
 
     Args:
         where, question, ring: as for ``page_of``.
-        walked: lines that are looked at.
+        walked: how many lines are read at most.
 
     Attributes:
         cut: there were more lines than that.
@@ -199,7 +198,7 @@ class Answers:
 def times_of(
     where: Sequence[str], question: Question, size: int, ring: KeyRing | None = None
 ) -> tuple[list[int], bool]:
-    """When the newest records were that answer, and whether there may be more."""
+    """The times of the newest records that match, and whether there may be more."""
     times: list[int] = []
     answers = Answers(where, question, ring=ring)
     for _, found in answers:
@@ -210,7 +209,7 @@ def times_of(
 
 
 class _Place:
-    """Where one is, going back: which lines are chained is looked at when somebody asks for it."""
+    """The place while reading backwards; whether lines are chained is only parsed when needed."""
 
     def __init__(self) -> None:
         self._seq, self._beside = 0, 0

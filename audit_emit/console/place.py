@@ -1,4 +1,4 @@
-"""What the pages about records ask of the place where they are: a log, or Loki."""
+"""The interface behind the pages about records, which a log and Loki both have."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Found(NamedTuple):
 
 
 class Records(Protocol):
-    """A place to look at records. Each method reads, and takes its time.
+    """A source of records. Each method does I/O, and is called in a thread.
 
     Attributes:
         is_log: it is a log, which can be verified; then it is a ``Source``.
-        poll_seconds: between two looks at what is new.
+        poll_seconds: between two looks for new records.
     """
 
     is_log: bool
@@ -45,11 +45,11 @@ class Records(Protocol):
 
     @property
     def shown(self) -> str:
-        """What it is, for people, without a password."""
+        """The name of the source for people, without a password."""
         ...
 
     def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:
-        """The newest records that answer, and that somebody may see.
+        """The newest records that match, and that the user may see.
 
         Raises:
             FilterError: a filter cannot be understood.
@@ -58,18 +58,18 @@ class Records(Protocol):
         ...
 
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
-        """When the newest records were that answer, and whether there are more; see ``page``."""
+        """The times of the newest records that match, and whether there are more; see ``page``."""
         ...
 
     def tops(self, filters: Filters, identity: Identity, size: int = 0) -> tuple[Tops, list[bytes]]:
-        """What occurs most among the newest records that answer, and the first ``size`` lines."""
+        """The most frequent values of the newest records that match, and the first ``size``."""
         ...
 
     def find(self, name: str, identity: Identity) -> Found | None:
         """The record with an id, at ``CHAIN:SEQ``, or of a receipt (``CHAIN:SEQ:HASH``).
 
         Returns:
-            ``None`` where he sees none, and where it is another one than that of the receipt.
+            ``None`` where the user may see no such record, or its hash is not the receipt's.
         """
         ...
 
@@ -87,7 +87,10 @@ class Records(Protocol):
 
 
 def named_by(name: str) -> tuple[Term, ...] | None:
-    """What asks for the record with an id, at ``CHAIN:SEQ``, or of a receipt; ``None``: no name."""
+    """The filter for the record with an id, at ``CHAIN:SEQ``, or of a receipt.
+
+    ``None`` for a text that is none of these.
+    """
     place = _PLACE.fullmatch(name)
     if place is not None:
         named = {"seq": place[2], "chain": place[1], **({"hash": place[3]} if place[3] else {})}

@@ -1,4 +1,4 @@
-"""An OpenID provider, as the console asks it: the address to go to, and who came back.
+"""The client of an OpenID provider: the address for signing in, and who has signed in.
 
 Authorization code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636). The exchange is
 authlib's, the check of the ID token joserfc's (extra ``oidc``).
@@ -17,11 +17,11 @@ from audit_emit.console.messages import text
 from audit_emit.errors import ConfigError, SignInError
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519")
-"""Signatures of an ID token that are taken: no shared secret, and never none."""
+"""Accepted signature algorithms of an ID token: neither with a shared secret nor ``none``."""
 
 _SECONDS = 10.0
 _LARGEST = 1024 * 1024
-"""Bytes of one answer of a provider."""
+"""Bytes of one answer of a provider that are accepted at most."""
 
 _KNOWN_SECONDS = 3600.0
 _LEEWAY = 60
@@ -29,10 +29,10 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Question(NamedTuple):
-    """What one sign-in is known by until its answer comes.
+    """The random values of one attempt to sign in, which its answer must match.
 
     Attributes:
-        state, nonce, verifier: drawn for it (OpenID Connect Core 1.0, RFC 7636).
+        state, nonce, verifier: OpenID Connect Core 1.0; RFC 7636 for the verifier.
     """
 
     state: str
@@ -72,7 +72,7 @@ class Provider:
             back: the address to which it returns.
 
         Raises:
-            SignInError: the provider gives no answer to build on.
+            SignInError: the provider gives no usable answer.
         """
         found, _ = self._metadata()
         with self._session(back) as session:
@@ -94,7 +94,7 @@ class Provider:
             The value of the claim.
 
         Raises:
-            SignInError: nobody has, as far as can be told.
+            SignInError: the provider refuses the code, or its ID token is not valid.
         """
         found, keys = self._metadata()
         where = _address(found, "token_endpoint")
@@ -109,7 +109,7 @@ class Provider:
         try:
             claims = self._claims(token, keys, asked.nonce)
         except SignInError:
-            # It may have other keys than an hour ago (OpenID Connect Core 1.0, section 10.1.1).
+            # Its keys may have changed since they were fetched (OpenID Connect Core 1.0, 10.1.1).
             with self._lock:
                 self._known = None
             _, newer = self._metadata()
@@ -134,7 +134,7 @@ class Provider:
         )
 
     def _metadata(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What it publishes of itself, and its keys (OpenID Connect Discovery 1.0)."""
+        """The provider's published configuration, and its keys (OpenID Connect Discovery 1.0)."""
         with self._lock:
             known = self._known
         if known is not None and time.monotonic() - known[0] < _KNOWN_SECONDS:
@@ -193,11 +193,11 @@ class Provider:
 
 
 def _bound(response: Any) -> None:
-    """Read no more of an answer than such an answer has, and for no longer than it may take."""
+    """Bound the size of an answer, and the time for reading it."""
     if response.headers.get("content-encoding", "identity") != "identity":
         raise SignInError(text("sign_in.something_else"))
     inner, end = response.stream, time.monotonic() + _SECONDS
-    # Of httpx or of httpx2, whichever authlib has taken.
+    # The class of the library that authlib has imported, httpx or httpx2.
     (kind,) = (one for one in type(inner).__mro__ if one.__name__ == "SyncByteStream")
 
     class Bounded(kind):  # type: ignore[misc, valid-type]
@@ -220,7 +220,7 @@ _PLAIN = {"accept-encoding": "identity"}
 
 
 def _look_for_extra() -> None:
-    """What is missing is said where a provider is configured, and not to who signs in."""
+    """Raise where a package is missing when the console starts, not when somebody signs in."""
     try:
         import authlib.integrations.httpx_client  # type: ignore[import-untyped] # noqa: F401, PLC0415
         import joserfc  # noqa: F401, PLC0415

@@ -1,4 +1,4 @@
-"""A record as a page shows it: texts only, with everything spelled out that a screen would hide."""
+"""A record as a page shows it: texts only, with invisible characters written as escapes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAIRS = (
     ("from", "to"),
     ("original", "updated"),
 )
-"""Names of what was and what is, as applications write them."""
+"""Usual names of the fields that hold a value before and after a change."""
 
 _NAMES = ("field", "name", "key", "path", "attribute", "column")
 _CHANGES = ("changes", "diff", "changed")
@@ -43,11 +43,11 @@ class Row(NamedTuple):
     """One record in a table.
 
     Attributes:
-        link: the part of its address after ``event/``; empty for one that cannot be asked for: it
-            has neither id nor place, or no question matches it, as where a mark is before it.
+        link: the part of its address after ``event/``; empty for a record without an own page: it
+            has neither id nor place, or no filter matches it, as with a byte order mark before it.
         ts, type, actor, kind, workspace, correlation: as the record has them.
         fields: on one line.
-        failed: what it tells of was refused or failed.
+        failed: the recorded action was refused or failed.
         place: ``CHAIN:SEQ``; empty for a record that is not in a chain.
     """
 
@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What became of one value."""
+    """One value before and after a change."""
 
     name: str
     before: str
@@ -79,11 +79,11 @@ class Detail(NamedTuple):
         members: name and value of every member but the fields.
         fields: path and value of every field.
         changes: values before and after.
-        raw: the exact line, spelled out.
+        raw: the exact line, with escapes for invisible characters.
         size: bytes of the line.
         hashed: whether the hash that it states is right; ``None`` without one.
         raw_members: the members as they are, for links.
-        target: what it is about; empty for nothing.
+        target: the object of the action (``target_of``); empty for none.
     """
 
     row: Row
@@ -157,13 +157,13 @@ def detail_of(line: bytes) -> Detail:
 
 
 def target_of(fields: Mapping[str, Any]) -> str:
-    """What a record is about: its field ``key``, as ``query --who-changed`` looks at it."""
+    """The object of an action: the field ``key``, which ``query --who-changed`` looks at."""
     value = fields.get("key")
     return value if isinstance(value, str) else ""
 
 
 def plain(name: str) -> bool:
-    """Whether a name can be looked for as it is, without being a pattern."""
+    """Whether a filter would take a name literally, and not as a shell pattern."""
     return _SECRET_REFERENCE.fullmatch(name) is not None
 
 
@@ -202,7 +202,7 @@ def _text(value: Any) -> str:
 
 
 def _changes(fields: Mapping[str, Any]) -> Iterator[Change]:
-    """Values before and after, in the spellings that are usual."""
+    """Values before and after a change, found by the usual names of such fields."""
     for old, new in _PAIRS:
         if old in fields and new in fields:
             yield from _between("", fields[old], fields[new])

@@ -1,7 +1,7 @@
-"""Refusals, bounded: whoever is refused a thousand times a second must not fill a log by it.
+"""Bounded records of refusals: somebody who is refused very often must not fill the log with it.
 
-The first refusals of somebody are told one by one. What comes after those within the same minute is
-counted, and told as one with its number when the minute is over.
+The first refusals of a name are recorded one by one. Further ones within the same minute are
+counted, and recorded as one, with their number, when the minute is over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ AT_ONCE = 10
 SECONDS = 60.0
 
 Tell = Callable[[str, str, int], None]
-"""Told a name, the path that was asked for last, and how many refusals this stands for."""
+"""Called with a name, the last refused path, and how many refusals this call stands for."""
 
 
 class _Window:
@@ -34,7 +34,7 @@ class Refusals:
     """Counts refusals by name; whoever gives no name, or a wrong password, is one and the same.
 
     Args:
-        tell: see there.
+        tell: see ``Tell``.
         clock: seconds that only grow.
         seconds: for how long refusals are counted as one.
     """
@@ -52,7 +52,7 @@ class Refusals:
         self._lock = threading.Lock()
         self._windows: dict[str, _Window] = {}
         self._timer: threading.Timer | None = None
-        # What is counted is told when the process ends, too.
+        # The counted refusals are also recorded when the process ends.
         self.close: Callable[[], object] = weakref.finalize(
             self, _tell_all, self._windows, self._lock, tell
         )
@@ -85,7 +85,7 @@ class Refusals:
             self._tell(name, path, 1)
 
     def _wait(self) -> None:
-        """See to it that what is counted is told when its time is over, whoever comes or not."""
+        """Start a timer, so that counted refusals are recorded even if no request comes again."""
         if self._timer is not None:
             return
         again = weakref.WeakMethod(self.look)
@@ -94,7 +94,7 @@ class Refusals:
         self._timer.start()
 
     def look(self) -> None:
-        """Tell what was counted for long enough."""
+        """Record the refusals of names whose minute is over."""
         with self._lock:
             self._timer = None
             now = self._clock()

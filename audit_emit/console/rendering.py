@@ -64,7 +64,7 @@ def rendered(
 
 
 def said_to(request: Request) -> str:
-    """What the button has answered whose page this is; empty for nothing."""
+    """The result of the button that led to this page; empty for none."""
     number = request.query_params.get("said", "")
     return visible(console_of(request).notes.of(number, identity_of(request).name))
 

@@ -1,4 +1,4 @@
-"""What a page needs of a request: who sent it, whether he may, and the form that he sent."""
+"""What a page needs from a request: the user, whether the user may do this, and the form."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _LARGEST_FORM = 10_000
 
 
 class Said(str):
-    """A text of the catalogue in English, which can be said in another language, too.
+    """A text of the catalogue in English, which can be looked up in another language later.
 
     Attributes:
-        name: in the catalogue; ``values``: that stand in it.
+        name: in the catalogue; ``values``: the values in the text.
     """
 
     __slots__ = ("name", "values")
@@ -29,11 +29,11 @@ class Said(str):
 
 
 def refused(status: int, name: str, /, **values: object) -> HTTPException:
-    """What a page says instead of itself, in the language of who asks.
+    """The error that a page raises; it is shown in the language of the user.
 
     Args:
         status: of HTTP.
-        name: of the text in the catalogue; ``values``: that stand in it.
+        name: of the text in the catalogue; ``values``: the values in it.
     """
     said = Said(text(name, **values))
     said.name, said.values = name, values
@@ -41,7 +41,7 @@ def refused(status: int, name: str, /, **values: object) -> HTTPException:
 
 
 def catalogue_of(request: Request) -> Catalogue:
-    """The texts in the language that who sent it likes best."""
+    """The texts in the language that the request prefers."""
     return chosen(request.headers.get("accept-language", ""))
 
 
@@ -58,14 +58,14 @@ def identity_of(request: Request) -> Identity:
 
 
 def demand(request: Request, role: Role, *, whole: bool = False) -> Identity:
-    """Who sent it, if he may.
+    """The user, if he has the rights.
 
     Args:
-        role: that it takes.
-        whole: it is about the whole log.
+        role: the role that is needed.
+        whole: the request is about the whole log.
 
     Raises:
-        HTTPException: 403, he may not; it is one of the console's own events.
+        HTTPException: 403, the user may not; this is recorded in the console's own events.
     """
     identity = identity_of(request)
     if not identity.may(role, whole=whole):

@@ -16,7 +16,7 @@ _PREFIX = PREFIX.encode()
 
 @cache
 def _sight() -> Sight:
-    """With the store of this environment, if there is one."""
+    """The access to the key store that the environment configures, if it does."""
     try:
         address = settings({}).subject_keys
     except ConfigError:

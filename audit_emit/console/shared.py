@@ -19,14 +19,14 @@ class Console:
     """What all pages share.
 
     Attributes:
-        records: what is looked at.
+        records: the log, or Loki.
         events: the console's own.
-        signing_keys: that a forced checkpoint is signed with; empty for those of the environment.
+        signing_keys: for checkpoints that an operator asks for; empty: those of the environment.
         grafana: the address of a Grafana, for links by trace id; empty for none.
-        exports: what came of the newest ones.
-        alerts: that are records of the log.
-        notes: what buttons have answered.
-        streams: live tails that go on, by the name of who looks.
+        exports: the results of the newest exports.
+        alerts: those that are records of the log.
+        notes: results of buttons, for the next page.
+        streams: how many live tails each user has open.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class Console:
 
     @property
     def verification(self) -> Verification:
-        """The one that goes on, or the last one; see ``source``."""
+        """The running verification, or the last one; raises as ``source``."""
         if self._verification is None:
             raise LookupError("this console looks at no log")
         return self._verification
 
     def close(self) -> None:
-        """End whatever goes on, and record what is not recorded yet."""
+        """End whatever is running, and record what is not recorded yet."""
         if self._verification is not None:
             self._verification.close()
         self.events.close()

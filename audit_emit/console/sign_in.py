@@ -1,8 +1,8 @@
 """Signing in by OpenID Connect: three addresses in front of the pages, and a session in a cookie.
 
-The session names a user of the console and when it ends, under a key of this process: who restarts
-the console signs everybody out. A session that somebody ended is over for every copy of its cookie.
-Nothing of what the provider gave is kept.
+The session has the name of a user and its end, signed with a key of this process: a restart of the
+console signs everybody out. Signing out ends the session for every copy of its cookie. The tokens
+of the provider are not kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PATHS = frozenset({"/login", "/callback", "/logout"})
 
 
 class Answer(NamedTuple):
-    """What a browser is told.
+    """An answer to a browser.
 
     Attributes:
         status: of HTTP; ``headers``: besides those that every answer has.
@@ -49,12 +49,12 @@ class Answer(NamedTuple):
 
 
 class SignIn:
-    """Who signs in with a provider.
+    """Sign-in with a provider.
 
     Args:
         issuer, client_id, client_secret, claim: see ``Provider``.
-        url: the address of this console as browsers have it, with its prefix; the provider knows
-            ``URL/callback``.
+        url: the address of this console as browsers see it, with its prefix; ``URL/callback`` must
+            be registered with the provider.
 
     Raises:
         ConfigError: an address is none.
@@ -79,14 +79,14 @@ class SignIn:
         return path in _PATHS
 
     def name_of(self, headers: Mapping[str, str]) -> str:
-        """The user of a session that goes on; empty for none."""
+        """The user of a valid session; empty for none."""
         found = self._opened(_cookie(headers, self._session), "session")
         return str(found["name"]) if found and found["id"] not in self._signed_out else ""
 
     def answer(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str], known: Any
     ) -> Answer:
-        """The answer to one of its own addresses. It asks the provider, and takes its time.
+        """The answer to one of its own addresses. It waits for the provider.
 
         Args:
             known: whether a name is that of a user of this console.
@@ -140,7 +140,7 @@ class SignIn:
         return Answer(303, [(b"location", where), *cookies], signed_in=name)
 
     def _sign_out(self, headers: Mapping[str, str]) -> None:
-        """End a session for whoever has its cookie; it is remembered until it would have ended."""
+        """End a session for every copy of its cookie; remembered until it would have expired."""
         found = self._opened(_cookie(headers, self._session), "session")
         if found:
             with self._lock:
@@ -170,7 +170,7 @@ class SignIn:
         return hmac.digest(self._key, f"{purpose}\0{data}".encode(), "sha256").hex()
 
     def _cookie(self, name: str, value: str, seconds: int) -> tuple[bytes, bytes]:
-        # Lax: the provider leads back here, and a stricter cookie would stay away then.
+        # Lax: with Strict, browsers would not send the cookie on the way back from the provider.
         path = "/" + self._url.partition("://")[2].partition("/")[2]
         secure = "; Secure" if self._url.startswith("https:") else ""
         made = f"{name}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
@@ -181,7 +181,7 @@ class SignIn:
 
 
 def _local(path: str) -> str:
-    """A page of this console, and nothing that leads elsewhere."""
+    """A path within this console; one that could lead elsewhere becomes its first page."""
     plain = path.isascii() and path.isprintable() and not set(path) & set("\\\"' <>")
     good = path.startswith("/") and not path.startswith("//") and plain and len(path) < 1000
     return path if good else "/"

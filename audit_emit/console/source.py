@@ -1,8 +1,7 @@
-"""What the pages read of the log: pages of records, one record with its neighbours, how it stands.
+"""What the pages read from a log: pages of records, one record with its neighbours, its state.
 
-Everything goes through the reading side of the library, so that files, a database and objects are
-alike here. Nothing is counted that was not read: a page knows whether there is an older one, and no
-total.
+Everything goes through ``LogReader``, so that files, a database and objects are read alike. A page
+knows whether there is an older one, but no total: counting would read the whole log.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from audit_emit.log import KeyRing, Standing, open_log
 
 _LATEST_CHECKPOINTS = 200
 _AT_A_TIME = 1 << 20
-"""Bytes of lines that a look at what is new gives."""
+"""Bytes of lines that one look for new records returns."""
 
 
 class Source:
@@ -45,7 +44,7 @@ class Source:
         archive: ``s3://…`` where older segments of it are; empty for none.
 
     Attributes:
-        ring: the keys, of which one has to vouch for what is fetched from an archive.
+        ring: the trusted keys; one of them must have signed what is fetched from an archive.
     """
 
     is_log: bool = True
@@ -66,7 +65,7 @@ class Source:
         return visible(Address.chosen(where)[0].shown if is_address(where) else where)
 
     def page(self, filters: Filters, identity: Identity, size: int = PAGE) -> Page:
-        """The newest records that answer, and that somebody may see.
+        """The newest records that match, and that the user may see.
 
         Raises:
             FilterError: a filter cannot be understood.
@@ -76,14 +75,14 @@ class Source:
         return page_of(self.parts, asked, size, filters.before, self.ring)
 
     def times(self, filters: Filters, identity: Identity, size: int) -> tuple[list[int], bool]:
-        """When the newest records were that answer, and whether there are more; see ``page``."""
+        """The times of the newest records that match, and whether there are more; see ``page``."""
         return times_of(self.parts, filters.question(identity.workspaces), size, self.ring)
 
     def tops(self, filters: Filters, identity: Identity, size: int = 0) -> tuple[Tops, list[bytes]]:
-        """What occurs most among the newest records that answer, and the first of their lines.
+        """The most frequent values of the newest records that match, and the first of their lines.
 
         Args:
-            size: of these lines.
+            size: how many of these lines.
         """
         answers = Answers(self.parts, filters.question(identity.workspaces), ring=self.ring)
         first: list[bytes] = []
@@ -101,7 +100,7 @@ class Source:
         """The record with an id, at ``CHAIN:SEQ``, or of a receipt (``CHAIN:SEQ:HASH``).
 
         Returns:
-            ``None`` where he sees none, and where it is another one than that of the receipt.
+            ``None`` where the user may see no such record, or its hash is not the receipt's.
 
         Raises:
             OSError: the log cannot be read.
@@ -133,7 +132,7 @@ class Source:
         return self._log.prove(seq).to_bytes()
 
     def standing(self) -> Standing:
-        """How the log stands.
+        """The state of the log.
 
         Raises:
             OSError: it cannot be read.
@@ -141,7 +140,7 @@ class Source:
         return self._log.standing()
 
     def checkpoints(self) -> list[dict[str, Any]]:
-        """The newest checkpoints as their lines say, newest first; nothing of it is proved.
+        """The newest checkpoints with their members, newest first; they are not verified.
 
         Raises:
             OSError: they cannot be read.

@@ -1,9 +1,9 @@
-"""A value as a page has it among other text: nothing obeys it, and moves nothing around it.
+"""A value among other text on a page: it can neither control the screen nor move text around it.
 
-Marks of direction are spelled out like all that a screen would obey. Letters that are written from
-right to left need none: they would draw the digits and signs beside them to their side, so that a
-time or the next value stands elsewhere than it is (Unicode Standard Annex 9). So such a value is
-isolated.
+Control characters and direction marks are written as escapes. Letters that are written from right
+to left have an effect even without such marks: digits and signs beside them are shown on their
+other side, so that a time or the next value seems to be elsewhere (Unicode Standard Annex 9). So a
+value with such letters is wrapped in isolate characters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ISOLATE, _END = "\u2068", "\u2069"
 
 
 def spelled(value: object) -> str:
-    """A value spelled out, and isolated where it needs that."""
+    """A value with escapes for invisible characters, isolated where it needs that."""
     text = visible(str(value))
     if text.isascii() or _FROM_THE_RIGHT.isdisjoint(map(bidirectional, text)):
         return text

@@ -1,7 +1,8 @@
-"""Threads of the console's own: an application that it is mounted in keeps all of its own.
+"""The console's own threads, so that it never uses up those of an application it is mounted in.
 
-A question may read the whole log, and a password takes 0.2 s. So there are few of the one kind, and
-one of the other: who sends many of them waits for his own, and uses up nobody's memory.
+One request may read the whole log, and hashing a password takes 0.2 s and 16 MiB. So there are few
+threads for reading and one for passwords: many such requests wait for each other, and need no more
+memory.
 """
 
 from __future__ import annotations
@@ -26,24 +27,24 @@ _END: Any = object()
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function returns that reads a log or runs a command."""
+    """Call a function that reads a log or runs a command, in one of the threads for that."""
     return await to_thread.run_sync(
         partial(function, *args, **kwargs), limiter=_limiter(_reading, READING)
     )
 
 
 async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function returns that hashes a password."""
+    """Call a function that hashes a password, in the one thread for that."""
     return await to_thread.run_sync(
         partial(function, *args, **kwargs), limiter=_limiter(_hashing, 1)
     )
 
 
 async def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function returns that asks another server who somebody is.
+    """Call a function that asks the OpenID provider, in one of the threads for that.
 
     Raises:
-        TimeoutError: the other server takes too long. Nobody waits for its thread any more.
+        TimeoutError: the provider takes too long. The thread ends later, and nobody waits for it.
     """
     with fail_after(ASKING_SECONDS):
         return await to_thread.run_sync(
@@ -54,7 +55,7 @@ async def asking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
 
 
 async def each_in_thread(items: Generator[T, None, None]) -> AsyncIterator[T]:
-    """What a generator gives that reads a log; it is closed when nobody wants more."""
+    """Iterate over a generator that reads a log, in a thread; it is closed with the iterator."""
     try:
         while (item := await in_thread(next, items, _END)) is not _END:
             yield item

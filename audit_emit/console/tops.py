@@ -1,4 +1,4 @@
-"""What occurs most among the newest records that answer: types, actors, targets, workspaces."""
+"""The most frequent types, actors, targets and workspaces of the newest records that match."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from audit_emit.console.filters import Filters
 from audit_emit.console.records import plain, target_of
 
 LOOKED_AT = 5000
-"""Records that are counted at most; the pages say that it is so many."""
+"""How many records are counted at most; the pages name that number."""
 
 SHOWN = 8
 _LONGEST = 200
 _DISTINCT = 20_000
-"""Values that are counted of one list; whoever writes records can choose them."""
+"""How many different values one list counts: a bound, as whoever writes records chooses them."""
 
 
 class Top(NamedTuple):
@@ -35,7 +35,7 @@ class Top(NamedTuple):
 
 
 class Tops(NamedTuple):
-    """What occurs most.
+    """The most frequent values.
 
     Attributes:
         records: that were counted.

@@ -2,9 +2,8 @@
 
     python -m audit_emit.console.verification
 
-It reads ``{"where": …, "keys": […]}`` from standard input, as others can see the words of a command
-line, and prints lines of JSON: ``{"read": …, "of": …}`` as it goes on, at last the verdict or an
-error.
+It reads ``{"where": …, "keys": […]}`` from standard input, as other users can see a command line.
+It prints lines of JSON: ``{"read": …, "of": …}`` for its progress, at last the verdict or an error.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def test_a_schema_says_where_a_field_goes(
 
 def test_nothing_found_is_said(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(log), "--type", "no.such"]) == Exit.NOTHING
-    assert "no record that answers" in capsys.readouterr().err
+    assert "no record matches" in capsys.readouterr().err
 
 
 def test_lines_that_are_no_records_are_a_finding(
@@ -133,12 +133,12 @@ def test_without_resume_a_file_is_not_replaced(log: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--resume"], "--resume goes on with the file of --out"),
+        (["--resume"], "--resume continues the file of --out"),
         (["--format", "ecs", "--ocsf-version", "1.8.0"], "belongs to --format ocsf"),
         (["--format", "ecs", "--type-prefix", "a"], "belongs to --format cloudevents"),
         (["--format", "cloudevents", "--type-prefix", "a b"], "is no prefix of a type"),
         (["--format", "ecs", "--columns", "ts"], "--columns belongs to --format csv"),
-        (["--follow", "--until", "today"], "--follow goes on until it is told to end"),
+        (["--follow", "--until", "today"], "--follow runs until a signal comes"),
         (["--format", "xml"], "is not one of"),
     ],
 )

@@ -166,7 +166,7 @@ def test_following_has_no_end_at_which_to_write(
     log: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["tail", "-f", str(log), "--out", str(out)]) == Exit.USAGE
-    assert "take > FILE" in capsys.readouterr().err
+    assert "use > FILE" in capsys.readouterr().err
 
 
 def test_a_dash_is_standard_output(log: Path, capsys: pytest.CaptureFixture[str]) -> None:

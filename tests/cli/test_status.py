@@ -210,5 +210,5 @@ def test_watching_has_no_end(
     more: list[str], signed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["status", str(signed), "--watch", *more]) == Exit.USAGE
-    assert "take " in capsys.readouterr().err
+    assert "use " in capsys.readouterr().err
     assert not os.path.exists("x")

@@ -291,7 +291,7 @@ def test_csv_has_the_columns_that_were_chosen(
 
 def test_following_has_no_end_of_an_array(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tail", "-f", "--json", str(log)]) == Exit.USAGE
-    assert "with -f take --format jsonl" in capsys.readouterr().err
+    assert "with -f use --format jsonl" in capsys.readouterr().err
 
 
 def test_query_and_tail_give_the_same_answer_to_the_same_question(
