@@ -1,8 +1,9 @@
 """One bucket: conditional puts with checksums, reads by version, locks and legal holds.
 
-boto3 is imported when the first bucket is opened. It finds credentials by itself. Its own checksums
-are left out (``when_required``): stores other than Amazon's refuse the requests that have them.
-Nothing is decided by an ETag, which is no digest of the content in general.
+botocore, the part of boto3 that speaks the protocol, is imported when the first bucket is opened.
+It finds credentials by itself. Its own checksums are left out (``when_required``): stores other
+than Amazon's refuse the requests that have them. Nothing is decided by an ETag, which is no digest
+of the content in general.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Bucket:
     """The objects below the prefix of the settings; a key is given without the prefix.
 
     Raises:
-        ModuleNotFoundError: boto3 is not installed.
+        ModuleNotFoundError: boto3, with which it comes, is not installed.
         ConfigError: boto3 cannot use the settings.
     """
 
@@ -308,8 +309,7 @@ class Bucket:
 
 
 def _client(settings: ArchiveSettings) -> Any:
-    import boto3  # noqa: PLC0415 - an extra
-    import botocore.exceptions as theirs  # noqa: PLC0415
+    import botocore.exceptions as theirs  # noqa: PLC0415 - of an extra
     from botocore.config import Config  # noqa: PLC0415
     from botocore.session import Session  # noqa: PLC0415
 
@@ -323,10 +323,11 @@ def _client(settings: ArchiveSettings) -> Any:
         s3={"addressing_style": "path" if settings.path_style else "auto"},
     )
     try:
-        # A session of our own: the one that boto3 shares is not for several threads.
+        # A session of our own: the one that boto3 shares is not for several threads. It is that of
+        # botocore, as boto3 would first load what it has for files and resources.
         session = Session()
         session.register_component("data_loader", _loader())
-        return boto3.session.Session(botocore_session=session).client(
+        return session.create_client(
             "s3",
             endpoint_url=settings.endpoint or None,
             region_name=settings.region or None,

@@ -23,6 +23,7 @@ EXTRA_OF = {
     "httpx": "loki",
     "psycopg": "postgres",
     "boto3": "s3",
+    "botocore": "s3",
     "rfc3161_client": "tsa",
     "duckdb": "parquet",
 }
