@@ -9,6 +9,7 @@ from time import monotonic
 
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.threads import prepare_exit
 from audit_emit._subjects.sealed import SubjectKey
 from audit_emit._subjects.store import KeyStore
 from audit_emit.errors import KeyStoreError
@@ -130,6 +131,7 @@ class Keys:
     def _wait_for(self, asked: _Asked, seconds: float) -> bool:
         """Ask in a thread, which goes on when nobody waits any longer; whether there is one."""
         try:
+            prepare_exit()
             thread = threading.Thread(target=asked.run, name="audit-emit-key", daemon=True)
             thread.start()
         except RuntimeError as error:

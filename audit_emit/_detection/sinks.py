@@ -12,6 +12,7 @@ import msgspec
 
 from audit_emit._detection.alert import Alert
 from audit_emit._detection.engine import RECORD
+from audit_emit._runtime.threads import prepare_exit
 from audit_emit.errors import ConfigError, DatabaseError, DeliveryError, SinkError
 
 COMMAND_SECONDS = 30.0
@@ -127,6 +128,7 @@ class Webhook:
         if self._waiting is not None and self._waiting.is_alive():
             raise DeliveryError(f"{self._shown} still has not answered")
         said: list[str] = []
+        prepare_exit()
         self._waiting = threading.Thread(target=self._post, args=(alert, said), daemon=True)
         self._waiting.start()
         self._waiting.join(self._seconds)

@@ -22,6 +22,7 @@ from audit_emit._runtime.histogram import Histogram
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import UNOBSERVED
 from audit_emit._runtime.structlog_context import is_mirrored, mirror, unmirror
+from audit_emit._runtime.threads import prepare_exit
 from audit_emit._settings.checks import SETTINGS
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "measure",
     "mirror",
     "on_fork",
+    "prepare_exit",
     "receipt_text",
     "renew",
     "to_json",

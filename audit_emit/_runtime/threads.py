@@ -12,14 +12,35 @@ from __future__ import annotations
 import _thread
 import os
 import queue
+import sys
 import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Background", "weak_callback"]
+__all__ = ["Background", "prepare_exit", "weak_callback"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+_UNWINDER = "libgcc_s.so.1"
+_unwinder: list[int] = []
+
+
+def prepare_exit() -> None:
+    """Load now what the C library needs to end a thread; call it before a daemon thread starts.
+
+    Before 3.14, Python ends a daemon thread that wakes while the interpreter is being finalized
+    with ``pthread_exit``. The GNU C library opens its unwinder in that moment, and aborts the
+    process where no descriptor is left for it.
+    """
+    if _unwinder or sys.platform != "linux" or sys.version_info >= (3, 14):
+        return
+    try:
+        from _ctypes import dlopen  # noqa: PLC0415 - nobody else needs it
+
+        _unwinder.append(dlopen(_UNWINDER, os.RTLD_NOW))
+    except (ImportError, OSError):
+        pass  # Another C library; or no descriptor is left, and the next thread tries again.
 
 
 class _Token:
@@ -53,6 +74,7 @@ class Background:
         # Without the memory to call ``run``, not even its ``finally`` runs, but the token is gone.
         token = _Token()
         self._token = weakref.ref(token)
+        prepare_exit()
         _thread.start_new_thread(run, (token,))
         # If an interrupt prevents this assignment, the next call starts another thread.
         self._started = True

@@ -40,6 +40,7 @@ from audit_emit._facade.adapters import (
     current_emitter,
     let_through,
     measure,
+    prepare_exit,
 )
 from audit_emit.integrations._common import report_failure
 
@@ -291,6 +292,7 @@ class MovingThread:
         self.move()
 
     def _begin(self) -> None:
+        prepare_exit()
         self._thread = threading.Thread(target=self._run, name="audit-emit-metrics", daemon=True)
         self._thread.start()
 

@@ -94,3 +94,25 @@ def test_a_thread_that_had_not_the_memory_to_begin_is_no_thread(
     thread = Background()
     thread.start(print)
     assert not thread.is_alive()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the GNU C library, and /dev/null")
+def test_one_that_wakes_at_the_end_of_a_process_without_descriptors_does_not_abort_it() -> None:
+    code = (
+        "import os, resource, sys, time\n"
+        "from audit_emit._runtime.threads import Background\n"
+        "class Late:\n"
+        "    def __del__(self):\n"
+        "        time.sleep(0.3)\n"  # the interpreter is ending, and the thread wakes
+        "woken = []\n"
+        "def wake():\n"
+        "    while True: woken.append(time.sleep(0.001))\n"
+        "Background().start(wake)\n"
+        "while not woken: time.sleep(0.001)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "sys.modules['late'] = Late()\n"
+        "try:\n"
+        "    while True: os.open('/dev/null', os.O_RDONLY)\n"
+        "except OSError: pass\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
