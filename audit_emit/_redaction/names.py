@@ -171,7 +171,7 @@ _OF_HAN = tuple(word for word in words.SECRET if all("\u3040" <= char <= "\u9fff
 _SECRET_WITH_DIGITS = tuple(word for word in words.SECRET_LAST if not word.isalpha())
 
 
-_SPELLED = tuple(word.replace("_", "") for word in words.SPELLED)
+_SPELLED = tuple("".join(filter(str.isalnum, word)) for word in words.SPELLED)
 
 
 def _about_session(tokens: list[str]) -> bool:

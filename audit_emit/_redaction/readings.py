@@ -29,6 +29,8 @@ _QUOTES = Pattern(r"\\(?P<itself>[\\\"'/`])")
 _HEX = "[0-9A-Fa-f]"
 _MORE = f"(?:%(?:25){{0,3}}[89abAB]{_HEX})"
 _ESCAPE = Pattern(
+    # Its first character, before what takes longer to look for.
+    rf"(?=[%\\&\x1b\u241b\x9b^{_INVISIBLE}{_WIDE}{_SPACES}{_LINE_ENDS}])(?:"
     # Two to four bytes of UTF-8 are one letter.
     rf"(?P<letters>%(?:25){{0,3}}"
     rf"(?:[cdCD]{_HEX}{_MORE}|[eE]{_HEX}{_MORE}{{2}}|[fF][0-4]{_MORE}{{3}}))"
@@ -42,7 +44,7 @@ _ESCAPE = Pattern(
     r"|\\{1,8}(?P<letter>[nrtbf])"
     rf"|\\{{1,8}}(?P<octal>[01][0-7]{{2}})(?![0-9])|{_COLOURS}"
     rf"|(?P<wide>[{_WIDE}])|(?P<space>[{_SPACES}])|(?P<line>[{_LINE_ENDS}])"
-    rf"|[{_INVISIBLE}]"
+    rf"|[{_INVISIBLE}])"
 )
 _NAMED = {
     "amp": "&",

@@ -8,6 +8,7 @@ from typing import Any
 from audit_emit._redaction.companions import held_by_company, is_reference
 from audit_emit._redaction.entries import is_code, is_complete
 from audit_emit._redaction.finders.programs import secret_words
+from audit_emit._redaction.finders.remarks import is_complaint
 from audit_emit._redaction.finders.shell import commands_in
 from audit_emit._redaction.finders.words_of_prose import is_word
 from audit_emit._redaction.marks import held_by_mark, marked_by
@@ -340,6 +341,10 @@ def is_looked_into(name: str, kind: str, entries: list[Any]) -> bool:
             for member, value in entries
             if type(member) is str
         )
+    if entries and all(
+        type(entry) is str and is_complaint(entry) for entry in entries[:_MAX_NAMES]
+    ):
+        return True  # what was wrong with it; others among them are held back
     return has_descriptions(name) and all(type(entry) is dict for entry in entries)
 
 

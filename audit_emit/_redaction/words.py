@@ -202,7 +202,8 @@ SPELLED = tuple(
     """
     id_rsa id_ed25519 id_ecdsa id_dsa nt_hash lm_hash ntlm_hash id_token_hint track_data
     track1_data track2_data national_insurance_number challenge_answer maiden_name kube_config
-    kube_config_raw key_plaintext plaintext_key plaintext_data_key
+    kube_config_raw key_plaintext plaintext_key plaintext_data_key x-honeycomb-team x-jfrog-art-api
+    fastly-key
     """.split()
 )
 """Names of words that are common by themselves: in a text they are looked for as they are here."""
@@ -226,7 +227,8 @@ HARMLESS_LAST = _words(
     hour day banner stdin prompt strategy strategies decision factor factors protocol frequency
     device detail access request uid spray spraying stuffing phishing theft dumping
     delivery channel recipient notification encoder hasher hashing validator
-    validators scheme mounted engine backend color colour validity units flow flows
+    validators scheme mounted engine backend color colour validity units flow flows column columns
+    region permission permissions scanning
     """
 )
 DESCRIPTIONS = HARMLESS_LAST | _words(

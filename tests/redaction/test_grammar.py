@@ -58,6 +58,11 @@ def test_a_secret_is_held_back_however_it_is_written_down(evasion: Any) -> None:
         assert [way for way in WAYS if secret in (way.fast(fields, False) or "")] == []
 
 
+def test_each_evasion_has_a_secret_in_it() -> None:
+    texts = [json.dumps(evasion, ensure_ascii=False) for evasion in EVASIONS]
+    assert [text for text in texts if "§" not in text and SECRET not in text] == []
+
+
 @for_each("fields", HARMLESS)
 def test_what_is_harmless_stays_as_it_is(fields: dict[str, Any]) -> None:
     assert json.loads(shown(fields)) == fields

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from audit_emit._redaction.finders.annotations import annotation_end
+from audit_emit._redaction.finders.blocks import block
 from audit_emit._redaction.finders.extent import MOST_NAMES, PLACEHOLDER, QUOTED, Extents, Span
 from audit_emit._redaction.finders.name_value import NameAndValue
 from audit_emit._redaction.finders.phrases import phrase_end
-from audit_emit._redaction.finders.prose import annotation_end, is_permission, is_plain
+from audit_emit._redaction.finders.prose import is_permission, is_plain
 from audit_emit._redaction.finders.references import reference_end
+from audit_emit._redaction.finders.words_of_prose import STRONG, is_fact
 from audit_emit._redaction.names import (
     depends_on_value,
     fold,
     is_described,
-    is_secret_name,
     is_secret_value,
 )
 from audit_emit._redaction.words import CONTAINERS, NAME_NAMES, SECRET, TYPE_NAMES, VALUE_NAMES
@@ -69,6 +71,8 @@ _TWO_WORDS = Pattern(
 _NAME_OF = Pattern(
     r"(?:[^\s:=,;]{1,64}[ \t]{1,3}){0,3}[^\s:=,;]{1,64}[ \t]{1,3}"
     r"(?:rof|fo|(?P<place>ot|no|ta)|r\u00fcf|nov|ed|a\u1ee7c)[ \t]{1,3}"
+    # is generated, was created
+    r"(?:(?:detareneg|detaerc)[ \t](?:(?:si|saw|neeb sah)[ \t])?)?"
     rf"(?P<name>[{LETTERS}\-]{{2,32}}(?:[ \t][{LETTERS}\-]{{2,32}})?)"
 )
 """``Password for u-17``, ``API key of the user bob``, read from the end: the name, and whose."""
@@ -89,6 +93,8 @@ _QUOTED_WORDS = Pattern(
 _CONTAINER = Pattern(rf"[\"'][\[(]([{LETTERS}.\-]{{1,64}})")
 """``credentials["``, read from its end."""
 _IS = Pattern(r"\A(?:is|was|lautet|ist|es|est)\Z")
+_MADE = frozenset(("created", "generated", "issued", "added", "rotated", "regenerated"))
+"""What was done with it: ``API key created: x``."""
 _TYPE_WORDS = frozenset(("string", "str", "text", "varchar", "bytes", "char"))
 _BEFORE = 96
 _ALSO = frozenset(("inputvalue", "sig", "signature", "xamzsignature", "xgoogsignature"))
@@ -105,9 +111,6 @@ _DEFAULT = Pattern(
 """What stands before a default: ``process.env.PW || "x"``."""
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}=]{1,256}\}\}")
-_REFERS = Pattern(r"!(?:Ref|GetAtt|ImportValue|reference)[ \t]{1,8}\Z")
-"""Tags of CloudFormation and GitLab before the name of what holds the value."""
-_REFERRED = Pattern(r"\[|[\"']?[A-Za-z][A-Za-z0-9.:]{1,254}[\"']?(?=[\s,}\]]|\Z)")
 
 
 _SECRET, _HOST, _BESIDE_ANOTHER, _BY_VALUE, _NOTHING = range(5)
@@ -269,11 +272,19 @@ def _name_behind_words(text: str, match: re.Match[str], is_secret: IsSecret) -> 
         more = _words_before(text, match.start() - len(" ".join(words)) - 1)
         said = "_".join((*more[-1:], *words))
         return said if is_secret(said) else words[-1] if is_secret(words[-1]) else ""
+    if name in _MADE and _is_drawn(text, match.end()):
+        return "_".join(words) if is_secret("_".join(words)) or is_secret(words[-1]) else ""
     for at in range(len(words)):
         several = "_".join((*words[at:], name))
         if is_secret(several):
             return name
     return _owned_name(text, match, is_secret)
+
+
+def _is_drawn(text: str, start: int) -> bool:
+    """Whether the word there has the look of a secret, and is no date, path or id."""
+    word = text[start : start + _BEFORE].split(None, 1)[:1]
+    return bool(word) and STRONG.match(word[0]) is not None and not is_fact(word[0])
 
 
 def _owned_name(
@@ -301,10 +312,10 @@ def _values(
     text: str, match: re.Match[str], lower: str, extents: Extents, *, of_words: bool
 ) -> Iterator[Span]:
     """The value of a secret name, and what it becomes: ``"x" -> "y"``."""
-    block = _block(text, match)
-    if block is not None:
-        if block[1] > block[0]:
-            yield block
+    lines = block(text, match)
+    if lines is not None:
+        if lines[1] > lines[0]:
+            yield lines
         return
     before = text[max(0, match.start() - 1) : match.start()]
     start, end = extents.value(annotation_end(text, match.end()), lower, before)
@@ -340,54 +351,5 @@ def _default(text: str, match: re.Match[str], lower: str, extents: Extents) -> I
         yield extents.value(found.end(), lower, "")
 
 
-def _lists_names(text: str, match: re.Match[str]) -> bool:
-    """Whether a list in YAML has the names of secrets, not the secrets: ``secrets: [a_token]``."""
-    if match.group("list") is None or not match.group(1).lower().endswith("secrets"):
-        return False
-    names = _NAMES.match(text, match.end())
-    return names is not None and all(
-        "_" in name and is_secret_name(name) for name in names.group().split() if name != "-"
-    )
-
-
-_NAMES = Pattern(
-    r"[a-z][a-z_]{1,40}(?:\r?\n[ \t]{0,16}-[ \t][a-z][a-z_]{1,40}){0,32}"
-    r"(?=[ \t]{0,16}(?:\r?\n(?![ \t]{0,16}-)|\Z))"
-)
-
-
 def _is_nothing(word: str) -> bool:
     return word in ("true", "false", "null", "None", "True", "False", "0", "1", "***", "****")
-
-
-def _block(text: str, match: re.Match[str]) -> Span | None:
-    """The lines of a block of YAML, of a list, or up to a word, that are the value of a name.
-
-    Empty where they are names of what holds it.
-    """
-    if _lists_names(text, match) or (
-        _REFERS.search(match.group()) is not None and _REFERRED.match(text, match.end()) is not None
-    ):
-        return match.end(), match.end()
-    indent, outer, word = match.group("block", "list", "here")
-    if indent is None and outer is None and word is None:
-        return None
-    start = end = match.end()
-    if word is not None:
-        last = re.compile(rf"\r?\n[ \t]{{0,16}}{re.escape(word)}\b").search(text, start)
-        end = last.start() if last is not None else len(text)
-    else:
-        indents = (f"{outer}-", f"{outer} ") if indent is None else (indent, "\n")
-        end = _indented_end(text, start, indents)
-    return (start, start) if PLACEHOLDER.fullmatch(text, start, end) else (start, end)
-
-
-def _indented_end(text: str, start: int, indents: tuple[str, str]) -> int:
-    """Where the last line ends of those that begin as some text does."""
-    end = start
-    while True:
-        newline = text.find("\n", end)
-        line = text[start : newline if newline >= 0 else len(text)]
-        if newline < 0 or not text.startswith((*indents, "\n", "\r\n"), newline + 1):
-            return start + len(line.rstrip())
-        end = newline + 1

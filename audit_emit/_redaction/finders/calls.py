@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from audit_emit._redaction.finders.annotations import is_type
 from audit_emit._redaction.finders.extent import Span
 from audit_emit._redaction.finders.named_places import places
-from audit_emit._redaction.finders.prose import is_type
 from audit_emit._redaction.finders.words_of_prose import MARKED, STRONG, is_word, unless_redacted
 from audit_emit._redaction.names import is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
@@ -127,7 +127,8 @@ def _declarations(text: str, is_secret: IsSecret) -> Iterator[Span]:
 
 _LOGIN = Pattern(
     r"(?:log_?in|sign_?in|authenticate|\bauth|credentials?|basic_?auth|digest_?auth"
-    r"|PasswordAuthentication|AuthenticationToken|AuthProvider|create_?user|add_?user|DirectoryEntry)"
+    r"|PasswordAuthentication|AuthenticationToken|AuthProvider|create_?user|add_?user|DirectoryEntry"
+    r"|\bPDO|\bmysqli(?:_connect)?|\bmysql_connect|\bimap_open|\.getConnection)"
     r"[ \t]{0,2}\([ \t]{0,4}[bBrRuUfFL@N]{0,2}\\{0,7}[\"'`][^\"'`\\\r\n]{0,256}"
     r"(?=\\{0,7}[\"'`][ \t]{0,4},)|\bsp_addlogin[ \t]{1,4}N?'[^'\r\n]{0,256}(?=')",
     re.IGNORECASE,
@@ -136,6 +137,7 @@ LOGINS = (
     "sp_addlogin login( log_in( signin( sign_in( authenticate( auth( credential( credentials( "
     "basicauth( basic_auth( digestauth( digest_auth( passwordauthentication( "
     "authenticationtoken( authprovider( createuser( create_user( adduser( add_user( directoryentry("
+    " pdo( mysqli( mysqli_connect( mysql_connect( imap_open( getconnection("
 ).split()
 """What a text has in it, in lower case, that ``logins`` has to look at."""
 

@@ -7,7 +7,7 @@ and the rules for names with values look at that.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
 from audit_emit._redaction.disguises import undisguised
@@ -31,6 +31,7 @@ _BEFORE = 512
 """Characters before the first of them that are looked at, too."""
 _MEANT = 192
 """Characters from where such a name begins to the end of the last word that may belong to it."""
+_SIGN = Pattern("[:=]")
 
 
 def values(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
@@ -57,9 +58,10 @@ def values(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     said = said[first:]
 
     def is_changed(end: int) -> bool:
-        """Whether such a name, or another word behind it, ends there."""
-        at = bisect_left(changed, end + first - _MEANT)
-        return at < len(changed) and changed[at] <= end + first
+        """Whether such a name, or a word that may belong to it, ends there: no sign is between."""
+        at = bisect_right(changed, end + first) - 1
+        start = changed[at] - first if at >= 0 else 0
+        return 0 <= end - start <= _MEANT and _SIGN.search(said, start, end) is None
 
     names = is_secret if isinstance(is_secret, SecretNames) else SecretNames(is_secret)
     for find in (assignments, sentences):

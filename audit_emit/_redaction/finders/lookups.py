@@ -11,9 +11,10 @@ __all__ = ["gives_value", "is_lookup", "is_variable_name"]
 
 _KNOWN = Pattern(
     r"(?:os\.(?:[gG]etenv|environ)|process\.env|System\.getenv|getenv|getpass(?:\.getpass)?|input|ENV"
-    r"|env\.get|os\.LookupEnv)\b[.\[(]|await\Z|(?:z|v|yup|[Jj]oi)\.string\(|[A-Za-z_][A-Za-z_.]{0,64}\(\)\Z"
+    r"|env\.get|os\.LookupEnv|(?:std::)?env::var(?:_os)?)\b[.\[(]|await\Z|(?:z|v|yup|[Jj]oi)\.string\("
+    r"|(?:forms|models|serializers|fields|wtforms)\.(?:\w{0,32}Field|String|Str)\(|[A-Za-z_][A-Za-z_.]{0,64}\(\)\Z"
 )
-_MEMBER = Pattern(r"(?:z|v|yup|[Jj]oi)\.")
+_MEMBER = Pattern(r"(?:z|v|yup|[Jj]oi|forms|models|serializers|fields|wtforms)\.")
 _NAMED = Pattern(
     r"[$A-Za-z_][\w$]{0,32}(?:(?:\.|::|->)[A-Za-z_]\w{0,32}(?:\(\))?){0,4}"
     r"(?:\[|(?P<call>\()(?:[\"'](?P<first>[\w.\-]{1,32})[\"'],[ \t]?)?)"
@@ -27,7 +28,7 @@ _GETTER = Pattern(
 )
 """Functions that take the name of something, as against ``Secret("x")`` and ``md5("x")``."""
 _GIVES = Pattern(
-    r"\b(?:default|prefault|catch|enum|literal|const|oneOf|valid|equals|value|example)\b"
+    r"\b(?:default|initial|load_default|dump_default|missing|prefault|catch|enum|literal|const|oneOf|valid|equals|value|example)\b"
     r"[\"'\s:=(\[\\]{1,8}(?!(?:null|None|undefined|true|false)\b)[^\s\"'\])}]"
 )
 

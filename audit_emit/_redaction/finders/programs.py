@@ -86,6 +86,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "twine": ("-p",),
     "conan": ("-p",),
     "certutil": ("-p",),
+    "swift": ("-K",),
 }
 _LOGIN: dict[str, tuple[str, ...]] = dict.fromkeys(
     ("docker", "podman", "nerdctl", "buildah", "skopeo", "helm", "oras", "crane", "az", "oc", "cf"),

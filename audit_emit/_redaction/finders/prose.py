@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 
+from audit_emit._redaction.finders.annotations import is_type
 from audit_emit._redaction.finders.extent import END
 from audit_emit._redaction.finders.lookups import gives_value, is_lookup
 from audit_emit._redaction.finders.references import is_reference
+from audit_emit._redaction.finders.remarks import is_complaint, is_moment
 from audit_emit._redaction.finders.words_of_prose import is_before_marked
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
 __all__ = [
-    "annotation_end",
     "is_permission",
     "is_plain",
     "is_plain_number",
     "is_plain_value",
-    "is_type",
     "is_word_of_prose",
     "may_be_plain",
 ]
@@ -43,13 +43,6 @@ _FACTORS = frozenset("otp totp hotp webauthn".split())
 _STATES = frozenset("enabled disabled required optional".split())
 _WORDS = _EMPTY | _PERMISSIONS | _METHODS | _STATES
 _LONGEST_WORD = max(map(len, _WORDS))
-_TYPES = frozenset(
-    "str string int integer bool boolean bytes byte char text float number any object varchar uuid "
-    "secretstr secretbytes optional[str] str|none varchar(255) securestring &str &string *string "
-    "optional list dict sequence mapping union literal none jwt required optional nullable "
-    "nvarchar varchar2 nvarchar2 nchar clob sysname "
-    "annotated final nonnullable charsequence nsstring option secret array vec".split()
-)
 _PROSE = frozenset(
     """
     a an the is was are were be been has have had must may can cannot should will would does do did
@@ -67,7 +60,7 @@ _REPORTED = frozenset(
     """
     loaded found present available ready used stored saved imported exported received configured
     detected matched copied creating creation refreshing modifying destroying destruction reading
-    provisioning importing
+    provisioning importing hashed sent
     """.split()
 )
 """What is said of a secret if no value follows it: ``password: loaded from a file``."""
@@ -138,10 +131,6 @@ _UUID = Pattern(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _UUID_SIZE = 36
 _SHORT = 10
 _IDENTIFIER = Pattern(r"[A-Za-z_][A-Za-z_.]*(?:\(\))?[:;,)]?(?![\w\-!$@#%^*+=~])")
-_TYPE = Pattern(  # the word is compared once: no shorter one reaches a sign that it does not
-    r"(?:[&*]|\[\]){0,2}(?:'\w{1,16}[ \t])?(?:mut[ \t])?(?=([A-Za-z_][\w.:]{0,40}))\1"
-    r"[^=\n\"']{0,80}?:?=(?!=)[ \t]{0,4}(?=\S)"
-)
 
 
 def is_plain_value(name: str, value: str) -> bool:
@@ -153,7 +142,7 @@ def is_plain_value(name: str, value: str) -> bool:
         return True
     if lower in _EMPTY or is_reference(value):
         return True
-    if _RESOURCE.fullmatch(value) is not None:
+    if _RESOURCE.fullmatch(value) is not None or is_complaint(value) or is_moment(name, value):
         return True
     if is_weak(name):
         if lower in _PERMISSIONS:
@@ -185,6 +174,8 @@ def may_be_plain(value: str) -> bool:
         return True
     if is_reference(value) or (size < _SHORT and _STATUS.fullmatch(value) is not None):
         return True
+    if is_complaint(value) or is_moment("change", value):
+        return True
     # Paths and what secret stores call something: most values need no look at the patterns.
     if not ("/" in value or ":" in value or "\\" in value):
         return False
@@ -197,19 +188,6 @@ def is_plain_number(name: str, value: int) -> bool:
         return True
     # ``TokenFilter.java:88`` is a place in a file.
     return 0 < value < _SMALLEST and (is_counted(name) or _FILE.search(name) is not None)
-
-
-def annotation_end(text: str, start: int) -> int:
-    """Where the value begins when a type and ``=`` stand at ``start``; else ``start``."""
-    found = _TYPE.match(text, start)
-    if found is None or re.split("[.:]", found.group(1).lower())[-1] not in _TYPES:
-        return start
-    return found.end()
-
-
-def is_type(word: str) -> bool:
-    """Whether a word is that of a type: ``str``, ``VARCHAR``."""
-    return word.lower() in _TYPES
 
 
 def is_permission(word: str) -> bool:
@@ -234,14 +212,14 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     start, end = span
     word = text[start:end]
     lower = word.lower().rstrip(".,;:!?) ")
-    if lower in _NOTHING or lower in _TYPES or lower == name.rpartition(".")[2]:
+    if lower in _NOTHING or is_type(word.rstrip(".,;:!?) ")) or lower == name.rpartition(".")[2]:
         return True
     before = text[max(0, start - len(sign) - len(name) - 16) : start - len(sign) - len(name)]
     weak = is_weak(name) and not name.endswith(_WHOLE)
     if _is_no_value(text, start, name, lower, weak=weak) or _is_number_of(text, start, name, sign):
         return True
     described = weak and sign.strip() == ":" and _is_description(word)
-    if described or _is_of_code(text, start, sign, before):
+    if described or _is_of_code(text, start, sign, before) or is_moment(name, word):
         return True
     of_schema = _SCHEMA.match(word) is not None and not gives_value(word)
     if of_schema or is_lookup(word) or (_SMALL.fullmatch(word) and is_counted(name)):
@@ -262,7 +240,9 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
 
 
 def _is_of_code(text: str, start: int, sign: str, before: str) -> bool:
-    """``string password = 2;`` of Protocol Buffers, ``${PASSWORD:?required}`` of a shell."""
+    """``string password = 2;`` of Protobuf, ``${PASSWORD:?required}``, ``No such secret: x``."""
+    if before.lower().endswith("no such ") and sign.strip() == ":":
+        return True
     if sign == ":":
         return before.endswith("${") and text.startswith("?", start)
     return (
@@ -296,7 +276,7 @@ _OF_CODES = Pattern(r"(?:pin|otp|cvv|cvc|csc|code|tan|puk)s\Z")
 def _is_no_value(text: str, start: int, name: str, word: str, *, weak: bool) -> bool:
     """What some name has that is no secret: tests that passed, a status, which session it is."""
     if name == "pass":
-        return _OF_TESTS.match(word) is not None
+        return _OF_TESTS.match(word) is not None or text[max(0, start - 10) : start] == "--- PASS: "
     if name == "dsn":
         return _STATUS.fullmatch(word) is not None
     if name.endswith("signature") and _PARAMETERS.match(text, start) is not None:
@@ -372,7 +352,7 @@ def _is_prose(text: str, start: int, name: str) -> bool:
 
 
 _THINGS = frozenset("password passwords token tokens secret key session credential account".split())
-_OF_PROSE = Pattern(r" [a-z]{2,24} [a-z]{2,24}\b")
+_OF_PROSE = Pattern(r" [a-z]{2,24} [a-z]{2,24}\b| (?:for|of) '[\w.\-]{1,64}' [a-z]{2,24}\b")
 """``passwd: password expiry information changed``."""
 _OF_WORDS = ("phrase", "mnemonic")
 _TAKES_WORDS = (*_OF_WORDS, "authorization")

@@ -47,7 +47,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
         ),
         Pattern(
             r"\b(?:az keyvault secret set[ \t][^\n|;]{0,256}?--value"
-            r"|dotnet nuget push[ \t][^\n|;]{0,256}?[ \t]-k|signtool[ \t][^\n|;]{0,256}?[ \t]/p"
+            r"|dotnet nuget push[ \t](?:[^\n|;]{0,256}?[ \t])?-k"
+            r"|signtool[ \t][^\n|;]{0,256}?[ \t]/p"
             r"|security (?:unlock-keychain|add-\w{1,16}-password)[ \t](?:[^\n|;]{0,256}?[ \t])?"
             r"-[pw])"
             rf"[ \t=]{{1,4}}{_WORD}"
@@ -95,7 +96,9 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
     ),
     (
         ("impdp", "expdp", "sqlldr", "rman"),
-        Pattern(rf"\b(?:impdp|expdp|sqlldr|rman target)[ \t]{{1,3}}[\w$#]{{1,64}}/{_WORD}"),
+        Pattern(
+            rf"\b(?:impdp|expdp|sqlldr|rman target)[ \t]{{1,3}}(?:userid=)?[\w$#]{{1,64}}/{_WORD}"
+        ),
     ),
     (("iwconfig",), Pattern(rf"\biwconfig[ \t][^\n|;]{{0,128}}?key[ \t](?:s:)?{_WORD}")),
     (
@@ -156,6 +159,17 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern], ...] = (
             r"\bnet use(?:[ \t]{1,4}(?:[A-Za-z]:|\*))?(?:[ \t]{1,4}\\\S{1,256})?"
             r"(?:[ \t]{1,4}/(?![uU][sS][eE][rR]:)\S{1,64}){0,4}[ \t]{1,4}"
             rf"(?:/[uU][sS][eE][rR]:\S{{1,128}}[ \t]{{1,4}})?(?![/*\\]|[A-Za-z]:){_WORD}"
+        ),
+    ),
+    (
+        (" secret ", " password ", "isakmp key", " key "),
+        Pattern(
+            # Routers: the kind of what follows is a number before it.
+            r"\b(?:(?:enable|username[ ]\S{1,64}(?:[ ]privilege[ ][0-9]{1,2})?)[ ]"
+            r"(?:secret|password)[ ](?:(?:level[ ][0-9]{1,2}[ ])?[0-9][ ]|(?=[^\s0-9]{0,64}[0-9])"
+            r"(?=[^\sA-Z!$@]{0,64}[A-Z!$@]))|crypto isakmp key[ ](?:[0-9][ ])?"
+            r"|(?:radius|tacacs)(?:-server|[ ]server)[ ](?:host[ ]\S{1,64}[ ])"
+            rf"(?:[\w\-]{{1,16}}[ ][0-9]{{1,5}}[ ]){{0,3}}key[ ](?:[0-9][ ])?){_WORD}"
         ),
     ),
     (("gcloud secrets",), Pattern(rf"\bgcloud secrets[ \t][^\n]{{0,200}}?--data[ \t=]{_WORD}")),

@@ -13,6 +13,7 @@ from typing import Any
 from audit_emit._redaction.finders.containers import MAX_TOKENS, Container, parse
 from audit_emit._redaction.finders.extent import PLACEHOLDER, Span
 from audit_emit._redaction.finders.prose import is_plain_number, is_plain_value
+from audit_emit._redaction.finders.remarks import is_complaint
 from audit_emit._redaction.names import depends_on_value, fold, is_described, is_secret_value
 from audit_emit._redaction.siblings import Siblings, find_siblings, is_looked_into
 from audit_emit._runtime.lazy import Pattern
@@ -113,7 +114,8 @@ def _is_held(
     child = container.parts[at][1]
     if container.kind != "dict":
         if strict and child is None:
-            return not _is_nothing(container.entries[at])
+            entry = container.entries[at]
+            return not (_is_nothing(entry) or (type(entry) is str and is_complaint(entry)))
         return at in siblings.by_place and not (
             _is_nothing(container.entries[at]) or _is_option(container.entries, at)
         )

@@ -1,0 +1,63 @@
+"""What is remarked about a secret and is none: ``is too short``, and when it was changed."""
+
+from __future__ import annotations
+
+from audit_emit._runtime.lazy import Pattern
+
+__all__ = ["is_complaint", "is_moment"]
+
+_LONGEST = 160
+_MOST_DIGITS = 3
+_NEEDED = frozenset(
+    """
+    short long weak common similar required invalid blank empty missing expired match contain least
+    most match matches contains cannot allowed exceed exceeds incorrect wrong unknown correct
+    acceptable accepted strong secure guess null revoked used reused taken
+    """.split()
+)
+"""Words, one of which is in each complaint."""
+_USUAL = _NEEDED | frozenset(
+    """
+    a an the this that these it its your you we no not do does did don't doesn't didn't isn't must
+    may can can't should need needs be been is are was were has have had and or of to in on for with
+    without by at as than too very more less one two at-least also already ever before again all any
+    both each other same
+    value field input entry it's please enter choose provide provided given use using make sure
+    password passwords passphrase token tokens secret pin code key confirmation username email
+    character characters char chars letter letters digit digits number numbers symbol symbols
+    special uppercase lowercase upper lower case length minimum maximum min max size words word
+    numeric alphanumeric entirely personal information other previous previously old new current
+    longer shorter greater fewer between up equal
+    """.split()
+)
+"""Words of complaints. A text of no others is no secret, whatever its name."""
+
+
+def is_complaint(value: str) -> bool:
+    """Whether a text says, in words that complaints have and no others, what is wrong."""
+    if not 7 < len(value) <= _LONGEST or " " not in value:
+        return False
+    words = [word.strip("\"'.,;:!()") for word in value.lower().replace("\u2019", "'").split()]
+    return not _NEEDED.isdisjoint(words) and all(
+        word in _USUAL or (word.isdigit() and len(word) <= _MOST_DIGITS) for word in words
+    )
+
+
+_ENDS = (
+    *("change", "refresh", "refreshed", "rotation", "renewal", "renewed", "update", "sync"),
+    *("notbefore", "not_before", "not-before", "notafter", "not_after", "not-after"),
+)
+_DATE = Pattern(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+\-][0-9]{2}:?[0-9]{2})?)?"
+)
+_SHORTEST_DATE = 10
+
+
+def is_moment(name: str, value: str) -> bool:
+    """Whether a value is a date or a time (ISO 8601) and its name says of what: of a change."""
+    return (
+        len(value) >= _SHORTEST_DATE
+        and name.lower().endswith(_ENDS)
+        and _DATE.fullmatch(value) is not None
+    )
