@@ -13,7 +13,6 @@ from typing import Any, Literal
 from msgspec.json import Encoder
 
 from audit_emit._fields.plain_copy import (
-    MAX_BYTES,
     MAX_DEPTH,
     MAX_INT,
     MAX_ITEMS,
@@ -23,7 +22,7 @@ from audit_emit._fields.plain_copy import (
 )
 from audit_emit._fields.subject import Subject
 from audit_emit._fields.verdicts import HARMLESS, Known, Look
-from audit_emit._fields.withheld import fill
+from audit_emit._fields.withheld import MAX_BYTES, fill
 from audit_emit._redaction import table
 from audit_emit._redaction.redactor import Redactor
 

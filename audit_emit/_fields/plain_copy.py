@@ -11,8 +11,9 @@ from msgspec.json import Encoder
 from audit_emit._fields.pieces import MAX_STRING
 from audit_emit._fields.text import json_size, plain_size
 from audit_emit._fields.verdicts import BESIDE, HARMLESS, SECRET, Look, Shape
-from audit_emit._fields.withheld import hold, is_nowhere_else
+from audit_emit._fields.withheld import MAX_BYTES, hold, in_json, is_nowhere_else
 from audit_emit._format import encode
+from audit_emit._redaction.redactor import Scrubbed
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.lazy import Pattern
 
@@ -20,7 +21,6 @@ __all__ = ["Copy"]
 
 MAX_TEXT = MAX_STRING // 2
 """Characters of a text. In JSON it may have twice as many bytes, as on the full way."""
-MAX_BYTES = 16384
 MAX_ITEMS = 256
 MAX_DEPTH = 12
 MAX_TABLE = 65536
@@ -63,13 +63,15 @@ class Copy:
         look: says what is known, and answers what is not.
     """
 
-    __slots__ = ("_beside", "_found", "_items", "_look", "_shapes", "_texts")
+    __slots__ = ("_beside", "_found", "_items", "_left", "_look", "_shapes", "_texts")
 
     def __init__(self, look: Look) -> None:
         self._look = look
         self._shapes = look.shapes
         self._texts: list[str] = []
         self._found: list[str] = []
+        self._left: dict[str, tuple[Raw, int]] = {}
+        """What is left of texts in which something is held back, and the length of each."""
         self._beside = False
         self._items = 0
 
@@ -81,16 +83,20 @@ class Copy:
             plain = self._dict(fields, 1)
         except _Full:
             return None
+        held, length = len(self._found), 0
         if not self._harmless():
             return None
+        if self._left:
+            more, length = self._put_left(plain)
+            held += more
         try:
             out = encode.safe(_encode(plain).decode())
         except UnicodeEncodeError as error:  # a surrogate
             let_through(error)
             return None
-        if _bytes_of(out) > MAX_BYTES or not is_nowhere_else(self._found, out):
+        if length + _bytes_of(out) > MAX_BYTES or not is_nowhere_else(self._found, out):
             return None
-        return out, len(self._found)
+        return out, held
 
     def _dict(self, given: dict[Any, Any], depth: int) -> dict[str, Any]:
         size = len(given)
@@ -184,12 +190,28 @@ class Copy:
             said = hold(redactor, plain[name], self._found)
             if said is None:
                 raise _Full
-            held[name] = Raw(f'"{said}"'.encode())
+            held[name] = Raw(said.encode())
             plain[name] = None
         return held
 
+    def _put_left(self, plain: dict[str, Any]) -> tuple[int, int]:
+        """Put what is left of texts in their places; how many those are, and how long they were."""
+        left, count, length = self._left, 0, 0
+        containers: list[Any] = [plain]
+        for container in containers:  # grows
+            members = container.items() if type(container) is dict else enumerate(container)
+            for at, value in members:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    containers.append(value)
+                elif kind is str and value in left:
+                    container[at] = left[value][0]
+                    count += 1
+                    length += left[value][1]
+        return count, length
+
     def _harmless(self) -> bool:
-        """Whether nothing in the texts is secret."""
+        """Whether nothing in the texts is secret but what is held back in them."""
         if self._items > MAX_ITEMS:
             return False
         look = self._look
@@ -223,7 +245,7 @@ class Copy:
         clean = True
         if any(suspect(text) for suspect in suspects):
             clean = look.is_clean(text)
-            if not clean and look.text(text) is False:
+            if not clean and not self._is_left(text):
                 return False
         if may_tell and look.tells_anything(text):
             if self._beside:
@@ -233,3 +255,15 @@ class Copy:
         elif clean:
             look.remember([text], len(text))
         return True
+
+    def _is_left(self, text: str) -> bool:
+        """Whether a text stays, or what is left of it is known."""
+        said = self._look.text(text)
+        if type(said) is not Scrubbed:
+            return said is not False
+        if self._beside:  # what it may say of others is for the full way
+            return False
+        made = in_json(said, self._found)
+        if made is not None:
+            self._left[text] = Raw(made.encode()), said.length
+        return made is not None

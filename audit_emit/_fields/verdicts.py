@@ -16,7 +16,7 @@ from audit_emit._fields.walk import RESERVED, Walk
 from audit_emit._format import encode
 from audit_emit._redaction.marks import MARK, SENSITIVE
 from audit_emit._redaction.names import depends_on_value, fold
-from audit_emit._redaction.redactor import Redactor
+from audit_emit._redaction.redactor import Redactor, Scrubbed
 from audit_emit._redaction.siblings import SECRET_BY_OTHERS
 from audit_emit._redaction.words import TELLING_NAMES
 from audit_emit._runtime.interrupts import let_through
@@ -155,12 +155,16 @@ class Look:
                     letters.learn(code)
         return True
 
-    def text(self, text: str) -> bytes | bool:
-        """The JSON of a text in which nothing is secret, and that is not cut, else False."""
+    def text(self, text: str) -> bytes | Scrubbed | bool:
+        """The JSON of a text that is not cut; what is left where something in it is held back.
+
+        False for the full way.
+        """
         if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
             return False
-        if self._known.redactor.scrub(text, self._secret_event) is not None:
-            return False
+        scrubbed = self._known.redactor.scrub_by(text, self._secret_event)
+        if scrubbed is not None:
+            return scrubbed
         made = encode.text(text).encode()
         return len(made) - 2 <= MAX_STRING and made
 

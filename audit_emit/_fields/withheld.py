@@ -1,20 +1,25 @@
-"""Values on the quick way that are held back by their names: what stands there instead of them."""
+"""What is held back on the quick way, by a name or in a text: what stands there instead of it."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from audit_emit._fields.pieces import MAX_STRING
 from audit_emit._fields.repeated import SHORTEST, parts_of
 from audit_emit._fields.subject import Subject
 from audit_emit._format import encode
 from audit_emit._redaction.finders.prose import may_be_plain
-from audit_emit._redaction.redactor import Redactor
+from audit_emit._redaction.finders.words_of_prose import STRONG
+from audit_emit._redaction.redactor import Redactor, Scrubbed
 
-__all__ = ["fill", "hold", "is_nowhere_else"]
+__all__ = ["MAX_BYTES", "fill", "hold", "in_json", "is_nowhere_else"]
+
+MAX_BYTES = 16384
+"""Bytes of a payload on the quick way: so many the full way looks at and shows, in any case."""
 
 
 def hold(redactor: Redactor, value: object, found: list[str]) -> str | None:
-    """What stands in the place of a value, without quotes; ``None`` for the full way.
+    """What stands in the place of a value, in quotes; ``None`` for the full way.
 
     Args:
         redactor: the rules.
@@ -24,9 +29,9 @@ def hold(redactor: Redactor, value: object, found: list[str]) -> str | None:
     if type(value) is not str or may_be_plain(value):
         return None
     if redactor.is_held_back(value):
-        return value
+        return f'"{value}"'
     found.append(value)
-    return redactor.held_back(value)
+    return f'"{redactor.held_back(value)}"'
 
 
 def is_nowhere_else(found: list[str], made: str) -> bool:
@@ -35,8 +40,8 @@ def is_nowhere_else(found: list[str], made: str) -> bool:
         if len(value) >= SHORTEST:
             if _is_in(value, made):
                 return False
-            if " " in value or "@" in value:
-                for part in parts_of(value):
+            if " " in value or "@" in value or ":" in value:
+                for part in (*parts_of(value), value.rpartition(":")[2]):
                     if len(part) >= SHORTEST and _is_in(part, made):
                         return False
     return True
@@ -51,6 +56,24 @@ def _is_in(text: str, made: str) -> bool:
     return encode.text(text)[1:-1] in made
 
 
+def in_json(scrubbed: Scrubbed, found: list[str]) -> str | None:
+    """What is left of a text, as JSON; ``None`` for the full way, which cuts it.
+
+    Args:
+        scrubbed: the text, with what is secret in it held back.
+        found: is given what of that is a secret wherever else it stands (``Pieces``).
+    """
+    text = scrubbed.text
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        made = f'"{text}"'
+    else:
+        made = encode.text(text)
+    if len(made if made.isascii() else made.encode()) - 2 > MAX_STRING:
+        return None
+    found += filter(STRONG.match, scrubbed.secrets)
+    return made
+
+
 def fill(redactor: Redactor, pieces: list[Any]) -> int | None:
     """Put what stands instead in the place of what is held back; how many values that is.
 
@@ -59,21 +82,32 @@ def fill(redactor: Redactor, pieces: list[Any]) -> int | None:
     Args:
         redactor: the rules.
         pieces: as ``encode_plain`` gives them, changed in place: JSON and what is left out in turn.
-            That is a value that is held back; or a ``Subject``, and behind its JSON its name.
+            That is a value that is held back, or a text with something in it that is; or a
+            ``Subject``, and behind its JSON its name.
     """
     found: list[str] = []
+    held = length = 0
     at = 1
     while at < len(pieces):
         value = pieces[at]
         if type(value) is Subject:
             at += 4
             continue
-        instead = hold(redactor, value, found)
+        known = len(found)
+        if type(value) is Scrubbed:
+            instead = in_json(value, found)
+            length += value.length
+            held += 1
+        else:
+            instead = hold(redactor, value, found)
+            held += len(found) - known
         if instead is None:
             return None
-        pieces[at] = f'"{instead}"'
+        pieces[at] = instead
         at += 2
-    if not found:
+    if not held:
         return 0
-    texts = [one for one in pieces if type(one) is str]
-    return len(found) if is_nowhere_else(found, "".join(texts)) else None
+    texts = "".join([one for one in pieces if type(one) is str])
+    if length and length + len(texts.encode()) > MAX_BYTES:
+        return None
+    return held if is_nowhere_else(found, texts) else None

@@ -302,7 +302,19 @@ static bool tells(Plain *plain, PyObject *text)
 
 static bool add_text(Plain *plain, PyObject *text);
 
-/* Write what the helper makes of a value: JSON, or a text. */
+/* Leave out a value, and remember where: what stands there is Python's to say, when all is looked at. */
+static bool leave_out(Plain *plain, PyObject *value)
+{
+    if (plain->held == MOST_HELD)
+        return false;
+    plain->places[plain->held] = plain->size;
+    plain->values[plain->held++] = Py_NewRef(value);
+    return true;
+}
+
+/* Write what the helper makes of a value: JSON, or a text. A tuple is a text with what is secret in it
+ * held back: it is left out like a value that its name holds back, and Python puts it there. What it may
+ * say of others beside it is for the full way. */
 static bool add_said(Plain *plain, int method, PyObject *value)
 {
     PyObject *said = ask(plain, method, value);
@@ -311,6 +323,10 @@ static bool add_said(Plain *plain, int method, PyObject *value)
         done = put(plain, PyBytes_AS_STRING(said), PyBytes_GET_SIZE(said));
     else if (said && PyUnicode_CheckExact(said))
         done = add_text(plain, said);
+    else if (said && PyTuple_Check(said)) {
+        plain->telling = true;
+        done = leave_out(plain, said);
+    }
     Py_XDECREF(said);
     return done;
 }
@@ -385,16 +401,6 @@ static long known_name(Plain *plain, PyObject *name)
     long judged = known ? PyLong_AsLong(known) : 0;
     Py_XDECREF(known);
     return judged;
-}
-
-/* Leave out a value, and remember where: what stands there is Python's to say, when all is looked at. */
-static bool leave_out(Plain *plain, PyObject *value)
-{
-    if (plain->held == MOST_HELD)
-        return false;
-    plain->places[plain->held] = plain->size;
-    plain->values[plain->held++] = Py_NewRef(value);
-    return true;
 }
 
 /* Write a value of a person, between what it stood in and its name: it is looked at like any other, and

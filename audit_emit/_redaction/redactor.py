@@ -136,6 +136,11 @@ class Scrubbed(NamedTuple):
     rules: list[str]
     secrets: list[str]
 
+    @property
+    def length(self) -> int:
+        """Characters of the text as it was given, at least: what stands instead counts, too."""
+        return len(self.text) + sum(map(len, self.secrets))
+
 
 class Redactor:
     """The rules with their settings. Safe to share between threads.

@@ -778,8 +778,9 @@ def test_names_of_ones_own_count_on_the_fast_way_too() -> None:
     assert normaliser.fast(SET, True) == encode.to_json(SET)
     assert normaliser.fast({"password": "x"}, True) == '{"password":"x"}'
     assert normaliser.fast({"shoeSize": 4}, False) is None
-    assert normaliser.fast({"note": "shoe_size=4"}, False) is None
-    assert normaliser.fast({"note": "run --shoe_size 4"}, False) is None
+    assert normaliser.fast({"note": "shoe_size=4"}, False) == '{"note":"shoe_size=[redacted]"}'
+    said = '{"note":"run --shoe_size [redacted]"}'
+    assert normaliser.fast({"note": "run --shoe_size 4"}, False) == said
 
 
 def test_numbers_ids_and_times_take_the_fast_way(normaliser: Normaliser) -> None:
@@ -818,13 +819,8 @@ class Sub(dict[str, Any]):
         {"a": "x" * 5000},
         {difficult_values.StrSub("a"): 1},
         {"kty": "oct", "k": "x"},
-        {"a": difficult_values.SECRET},
         {"a": "password=x"},
         {"a": '{"password": 1}'},
-        {"a": "4111 1111 1111 1111"},
-        {"a": "4111.1111.1111.1111"},
-        {"a": "4111_1111_1111_1111"},
-        {"a": "3782/822463/10005"},
         {1: "x"},
         {"é": 1},
         dict.fromkeys(map(str, range(257))),
@@ -961,9 +957,6 @@ def test_an_event_type_may_be_anything(normaliser: Normaliser, event_type: Any) 
     [
         {"kind": "Secret", "stringData": "x1y2"},
         {"string_data": "x1y2", "kind": "Secret"},
-        {"note": "4111111111111111"},
-        {"note": "4111111111111111)"},
-        {"note": "x 4111111111111111", "n": 1},
         {"n": "[4111111111111111]"},
         {"n": "[41111111.11111111e8]", "more": "x"},
         {"n": "{4111111111111111}"},
