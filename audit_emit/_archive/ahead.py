@@ -1,7 +1,7 @@
 """Whether what was read of a log leads to a signed checkpoint, which may be many parts further on.
 
-A checkpoint that covers a thousand parts is reached once: where each of them has to end is noted on
-the way, by the hash of the last record there, which binds all records before it.
+The log is read up to such a checkpoint once, also where it covers a thousand parts. On the way the
+hash of the last record of each part is kept, which binds all records before it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from audit_emit._readers.base import LogReader
 from audit_emit.errors import ArchiveError, CheckpointError
 
 MOST = 20_000
-"""Ends of blocks that are noted (some 5 GB), as rows are cut anywhere; of files every end is."""
+"""How many ends of blocks are kept (some 5 GB): rows are cut anywhere, so their parts may end at
+any of them. Of files the end of each is kept."""
 
 
 class Ahead:
-    """Looks ahead in one log.
+    """Reads one log ahead of the part that is being archived.
 
     Args:
         reader: of the whole log.
@@ -30,14 +31,14 @@ class Ahead:
         self._ends: dict[int, str] = {}
 
     def prove(self, position: Position, by: Checkpoint) -> None:
-        """Refuse what does not lead to the checkpoint that covers it.
+        """Check that the records up to a position lead to the checkpoint that covers them.
 
         Args:
             position: the end of what was read.
-            by: a checkpoint whose signature is good, of this record or a later one.
+            by: a checkpoint whose signature is good, at this record or a later one.
 
         Raises:
-            ArchiveError: it is so: nothing that was not signed is archived.
+            ArchiveError: they do not: nothing that was not signed is archived.
         """
         end = (by.head_seq, by.root_hash)
         noted = self._ends.get(position.frontier.size) if end == self._by else None

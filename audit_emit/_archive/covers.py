@@ -1,4 +1,4 @@
-"""The checkpoints of a log in their order, beside what they cover."""
+"""The checkpoints of a log in their order: which one covers a record."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from audit_emit._readers.base import CheckpointLine
 from audit_emit.errors import ArchiveError
 
 _NEWEST = 1000
-"""Checkpoints at the end, among which a good one is looked for."""
+"""How many checkpoints at the end are tried, until one has a good signature."""
 
 
 class Covered(NamedTuple):
-    """The lines that came since, and the first good checkpoint that covers a record."""
+    """The first good checkpoint that covers a record, and the lines since the one before."""
 
     lines: list[bytes]
     by: Checkpoint
 
 
 class Covers:
-    """Goes through the checkpoints once.
+    """Reads the checkpoints once, from the first one on.
 
     Args:
         lines: all of them.
-        keys: that are trusted.
-        after: the line that covered the part before; empty for none. What is before it, and it
-            itself, is passed over; but it may cover what follows as well.
+        keys: the trusted keys.
+        after: the line of the checkpoint that covered the part before; empty for none. It and the
+            lines before it are skipped, but it may cover the next part as well.
     """
 
     def __init__(self, lines: Iterable[CheckpointLine], keys: Succession, after: str) -> None:

@@ -1,4 +1,4 @@
-"""When a worker works: once a day, at an hour of UTC, also when it was not running then. Pure."""
+"""When a worker works: once a day, at an hour of UTC, later where it was not running then. Pure."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import re
 from datetime import UTC, datetime, timedelta
 
 JITTER_SECONDS = 900.0
-"""Workers of many hosts that have the same hour begin within so many seconds of it."""
+"""Workers begin at a random time within this many seconds, so that many hosts do not all begin at
+once."""
 
 LONGEST_SLEEP = 600.0
-"""Seconds after which a worker looks at the clock again: it may be set, or the machine sleep."""
+"""Seconds after which a worker reads the clock again: it may be set, or the machine may sleep."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
-"""Seconds until a day that failed is tried again: twice as long each time."""
+"""Seconds until a day that failed is tried again; doubled with each failure."""
 
 _HOUR = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
@@ -53,7 +54,7 @@ def seconds_until(now: datetime, hour: tuple[int, int]) -> float:
 
 
 def pause_after(failures: int) -> float:
-    """Seconds until the next try after so many failures, at least one."""
+    """Seconds until the next try after a number of failures, which is at least one."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
 
 

@@ -1,4 +1,4 @@
-"""The manifest of a part of a log, as far as it can be told before its objects are there."""
+"""The manifest of a part of a log, with all that is known before its objects are stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audit_emit._signing.trusted_keys import Key
 
 
 class Read(NamedTuple):
-    """What one pass over a part found out."""
+    """The result of one pass over a part."""
 
     service: str
     prev_hash: str
@@ -28,12 +28,12 @@ def described(
     """The manifest without its objects and its signature.
 
     Args:
-        key: signs the seal.
+        key: signs the seal, a checkpoint at the end of the part.
         at: the time, as ``ts`` of a record.
         last: the manifest before.
-        start: before the first record.
-        read: what the part says.
-        covered: by which checkpoint.
+        start: the position before the first record.
+        read: the result of reading the part.
+        covered: the checkpoint that covers the part.
     """
     position, by = read.position, covered.by
     size = position.frontier.size
@@ -75,7 +75,7 @@ def described(
 
 
 def idle_after(last: Manifest, at: str) -> Manifest:
-    """The manifest, still to be signed, that says that nothing is new by then."""
+    """The manifest, still to be signed, that says that nothing was new at a time."""
     return msgspec.structs.replace(
         last,
         at=at,
@@ -93,7 +93,7 @@ def idle_after(last: Manifest, at: str) -> Manifest:
 
 
 def _turn(last: Manifest | None) -> int:
-    """How many manifests without records stand just before the one that comes after another."""
+    """The number of manifests without records just before the next one."""
     return last.idle + 1 if last is not None and last.records is None else 0
 
 

@@ -19,7 +19,7 @@ _DAY = re.compile(r"(\d{4}-\d{2}-\d{2})?")
 
 
 class Noted(NamedTuple):
-    """What the file says.
+    """The content of the file.
 
     Attributes:
         day: the last one that was done, as ``2026-05-19``; empty for none.
@@ -31,13 +31,13 @@ class Noted(NamedTuple):
 
 
 def guard_of(directory: str, where: str, *databases: str) -> str:
-    """Where the file is.
+    """The path of the file.
 
     Args:
         directory: of the journal.
         where: the address of the archive: a log may go into several, each with its own worker.
-        databases: the addresses of those that are archived, without passwords: the workers of all
-            of them have one directory.
+        databases: the addresses of the archived databases, without passwords: the workers of all
+            databases share one directory.
     """
     named = "\n".join((where, *databases))
     digest = sha256(named.encode("utf-8", "surrogatepass")).hexdigest()
@@ -45,7 +45,7 @@ def guard_of(directory: str, where: str, *databases: str) -> str:
 
 
 def noted(path: str) -> Noted:
-    """What is noted; nothing where there is no file, or something else in it.
+    """Read the file; an empty ``Noted`` where there is none, or something else in it.
 
     Raises:
         OSError: it cannot be read.
@@ -59,10 +59,10 @@ def noted(path: str) -> Noted:
 
 
 def note(path: str, day: str, failed: str = "") -> None:
-    """Note the last day that is done, and what is in the way of the next one.
+    """Write the last day that is done, and why the next one failed.
 
     Raises:
-        OSError: it is not noted.
+        OSError: the file was not written.
     """
     text = failed.encode("ascii", "backslashreplace").decode().replace("\n", " ")
     replace_file(path, f"{day}\n{text}\n"[:_LONGEST].encode())

@@ -1,4 +1,4 @@
-"""An archive against its manifests, and against what the log and the journal know of it."""
+"""Checks an archive against its manifests, and against what the log and the journal have of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MISSING, ALTERED, EXTRA = "missing", "altered", "extra"
 UNLOCKED, EXPIRING, REPLACED = "unlocked", "expiring", "replaced"
 UNSIGNED, UNCHECKED, STALE = "unsigned", "unchecked", "stale"
 WARNINGS = frozenset({EXTRA, UNLOCKED, EXPIRING, REPLACED, UNCHECKED, STALE})
-"""What is not as it should be, while every record is there as it was."""
+"""Kinds of issues with which every record is still there as it was."""
 
 DAY = 86_400
 
@@ -44,18 +44,18 @@ class Issue(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What an archive is held against.
+    """What an archive is checked against.
 
     Attributes:
-        ring: the keys that are trusted.
-        known: by key, the SHA-256 of manifests that a journal or the log names.
+        ring: the trusted keys.
+        known: by object key, the SHA-256 of manifests that a journal or the log names.
         locked: whether every object should be locked.
-        days: a lock that ends within so many days is told.
+        days: a lock that ends within this many days is an issue.
         now: seconds since 1970.
-        deep: whether every object is fetched and every record verified; where keys are given, of
-            the manifests that one of them vouches for.
-        fresh: the newest manifest is at most so many days old; ``None``: however old it is.
-        ended: chains that go on no more, whose newest manifest may be of any age.
+        deep: whether every object is fetched and every record verified; if keys are given, only
+            for manifests that one of them has signed.
+        fresh: how many days old the newest manifest may be; ``None`` for any age.
+        ended: chains that have ended, whose newest manifest may be of any age.
     """
 
     ring: KeyRing
@@ -69,13 +69,13 @@ class Wanted(NamedTuple):
 
 
 class Inspection:
-    """Looks at one chain in an archive.
+    """Checks one chain in an archive.
 
     Args:
         bucket: where it is.
         cold: its manifests.
-        wanted: see there.
-        progress: called with the records that were looked at and those that there are.
+        wanted: see ``Wanted``.
+        progress: called with the number of records checked, and of all records.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Inspection:
         self._progress = progress
 
     def issues(self) -> Iterator[Issue]:
-        """Everything that is not as it should be.
+        """All issues.
 
         Raises:
             ObjectStoreError: the store gives no answer.
@@ -112,9 +112,9 @@ class Inspection:
         yield from self._stale(manifests[-1:])
 
     def _stale(self, newest: Iterable[Manifest]) -> Iterator[Issue]:
-        """A day without anything new has a manifest, too, so each day's must be there.
+        """Whether the newest manifest is too old: every day has one, also without new records.
 
-        One of a clock that was ahead would pass for new until its day has come.
+        One with a time in the future is an issue, too: it would pass for new until then.
         """
         fresh = self._wanted.fresh if self._cold.chain not in self._wanted.ended else None
         for one in newest if fresh is not None else ():
@@ -124,7 +124,7 @@ class Inspection:
                 yield Issue(STALE, one.key, f"the newest manifest is of {one.at}{ahead}")
 
     def _unknown(self, manifests: Iterable[Manifest]) -> Iterator[Issue]:
-        """Manifests that somebody knows of, and that are gone or other ones."""
+        """Manifests that the log or a journal names, and that are gone or different."""
         there = {one.key: one.digest() for one in manifests}
         for key, digest in self._wanted.known.items():
             if f"/{self._cold.chain}/" not in f"/{key}":
@@ -177,7 +177,7 @@ class Inspection:
             yield Issue(EXPIRING, key, f"its lock ends in {days} days")
 
     def _others(self, manifests: Sequence[Manifest]) -> Iterator[Issue]:
-        """Objects that nothing names, and versions that lie over those that are named."""
+        """Objects that no manifest names, and newer versions of objects that one names."""
         named: dict[str, str] = {}
         for one in manifests:
             named[one.key] = ""

@@ -1,10 +1,9 @@
-"""What an archiver has done, step by step, in a file beside the log.
+"""The journal of an archiver: each step that was done, in a file beside the log.
 
-Nobody signs the journal, so it decides nothing that is about evidence: whoever can write it could
-have written anything. It says where to look first, without asking the store for all manifests, and
-keeps the manifests, whose signatures count as those of the store do. Every step can be done again:
-an object or a manifest that is there already is compared, and taken for what it is. Its lock admits
-one archiver at a time.
+Nobody signs the journal, so nothing about evidence depends on it: whoever can write it could have
+written anything. It saves asking the store for all manifests. The manifests in it are signed, as
+those in the store are. Every step can be repeated: an object or a manifest that exists already is
+compared, and accepted if it is the same. The lock on the journal admits one archiver at a time.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class Entry(msgspec.Struct, omit_defaults=True):
         at: when, as ``ts`` of a record.
         where: the address of the archive.
         chain: of the log.
-        step: what was done: the range was packed; its object was put; the store confirmed object
-            and manifest; the chain says so (``audit.archived``).
+        step: the range was packed; its object was put; the store confirmed object and manifest;
+            the chain has the record of it (``audit.archived``).
         first_seq, last_seq: the range.
         manifest: its text, once it is confirmed.
         version: of the object, or of the manifest once it is confirmed.
@@ -84,7 +83,7 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # A child that was forked meanwhile has the descriptor, too: to close ours frees nothing.
+        # A forked child has the descriptor, too, so closing ours would not release the lock.
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 

@@ -21,14 +21,14 @@ def keep(
     *,
     free: bool,
 ) -> int:
-    """Give every object the legal hold that it should have, or take it away; how many changed.
+    """Set the legal hold of every object that should have one, and lift others; how many changed.
 
     It can be interrupted, and done again.
 
     Args:
         manifests: of the log that the holds are of.
-        free: whether a hold may be taken away; for that the log must have been verified.
-        progress: called with the batches that were looked at and those that there are.
+        free: whether a hold may be lifted; for that the log must have been verified.
+        progress: called with the number of batches that were looked at, and of all batches.
 
     Raises:
         ObjectStoreError: the store does not do it; ``no-lock`` where the bucket cannot.
@@ -50,7 +50,7 @@ def keep(
 def hold_new(bucket: Bucket, one: Manifest, holds: Holds) -> None:
     """Put a batch that has just been archived under the holds that are on its records.
 
-    A bucket that cannot hold objects is told when a hold is placed, not with every batch.
+    A bucket that does not support holds is reported when a hold is placed, not with every batch.
 
     Raises:
         ObjectStoreError: the store does not do it.

@@ -1,6 +1,6 @@
-"""Bytes that a repair moved aside go into the archive as well: the log declares them.
+"""Archives the bytes that a repair moved to ``quarantine/``, as the log declares them.
 
-Each is an object that has its SHA-256 for a name, so the same bytes are there once.
+The name of each object is its SHA-256, so the same bytes are stored once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BLOCK = 256 * 1024
 
 
 class Moved:
-    """What of a log is in ``quarantine/``, and which of it the archive has; for one run.
+    """The files of a log in ``quarantine/``, and which of them the archive has; for one run.
 
     Args:
         directory: of the log; empty where it has none.
@@ -33,11 +33,11 @@ class Moved:
         """The SHA-256 of the files that this run has read, so that each part does not read them."""
 
     def note(self, one: Manifest) -> None:
-        """What a manifest names is there."""
+        """Remember that the archive has the files that a manifest names."""
         self._there.update(part.sha256 for part in one.moved)
 
     def put(self, of: Manifest, puts: Puts) -> tuple[Packed, ...]:
-        """Put what is not there yet; no more than one manifest can name.
+        """Put the files that are not there yet, at most as many as one manifest can name.
 
         Raises:
             OSError: it cannot be read.

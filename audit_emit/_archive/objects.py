@@ -19,7 +19,7 @@ from audit_emit.errors import ArchiveError
 
 _BLOCK = 256 * 1024
 _SPARE = 1 << 20
-"""Bytes by which what cannot be packed may grow."""
+"""Bytes by which incompressible data may grow when it is packed."""
 
 
 def read_part(
@@ -81,7 +81,7 @@ def _plain(file: IO[bytes], name: str, key: str, most: int) -> Iterator[bytes]:
                 if left < 0:
                     raise ArchiveError("altered", f"{key}: it has more than {most} bytes")
                 yield data
-    except broken():  # also what takes more memory to unpack than is ever needed for what we pack
+    except broken():  # also data that needs more memory to unpack than this package's own ever does
         raise ArchiveError("altered", f"{key}: it cannot be unpacked") from None
 
 

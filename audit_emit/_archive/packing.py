@@ -21,7 +21,7 @@ from audit_emit.errors import ConfigError
 _ZSTD_LEVEL, _GZIP_LEVEL = 3, 6
 _GZIP = 16 + zlib.MAX_WBITS
 _AHEAD = 8
-"""Blocks that wait to be packed."""
+"""How many blocks may wait to be packed."""
 
 _IN_MEMORY = 1 << 20
 """Bytes of a packed file that stay in memory; a larger one goes to the temporary directory."""
@@ -94,7 +94,7 @@ class Packer:
                     one.cancel()
 
     def end(self) -> Sizes:
-        """Everything was taken; the file can be read."""
+        """Finish the file, which can be read from its beginning then; its sizes."""
         self._write(self._compressor.flush())
         self.file.seek(0)
         return Sizes(

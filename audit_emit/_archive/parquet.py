@@ -104,9 +104,9 @@ def _write(bucket: Bucket, one: Manifest, path: str) -> None:
 
 
 def _readable(block: bytes) -> bytes:
-    """Lines as DuckDB reads them: it leaves out a record whose text is no Unicode.
+    """Lines without invalid UTF-8 and lone surrogates: DuckDB would leave such a record out.
 
-    Whoever may choose a text that is recorded could keep a record out of every search by that.
+    Otherwise whoever chooses a recorded text could keep the record out of every search.
     """
     text = block if block.isascii() else block.decode("utf-8", "replace").encode()
     return without_halves(text) if b"\\u" in text else text
@@ -130,7 +130,7 @@ def _copy(lines: str, part: str, place: str) -> None:
             connection.execute(f"SET memory_limit = '{_MEMORY}'")
             connection.execute(f"SET temp_directory = {_quoted(place)}")
             connection.execute("SET threads = 1")
-            # What is no record is not in a table of records; the log itself has it.
+            # Lines that are no records are left out of the table; the log itself has them.
             connection.execute(
                 f"COPY (SELECT * FROM read_json({_quoted(lines)}, "  # noqa: S608 - quoted
                 f"columns = {{{names}}}, format = 'newline_delimited', ignore_errors = true, "

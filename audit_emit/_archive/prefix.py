@@ -1,6 +1,6 @@
-"""How much of a log an archive has: the batches from the first one on that it gives back.
+"""How much of a log the archive really has: its batches, fetched and verified from the first on.
 
-Whoever removes records here on the strength of their copies there asks this first.
+Local records are only removed up to the end of this prefix.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Progress = Callable[[int, int], None]
 
 
 class Prefix(NamedTuple):
-    """What was proved.
+    """The batches that were verified.
 
     Attributes:
         last: the last of the batches that are there as they were; ``None`` for none.
-        stopped: why no more are; empty if all that were wanted are.
+        stopped: why no further batch was; empty if all that were wanted are.
     """
 
     last: Manifest | None
@@ -50,10 +50,10 @@ def proved_prefix(
     Args:
         ring: the trusted keys.
         manifests: of the log, in the order of their records.
-        wanted: the last record that is to go.
-        gone: the last record that is not here any more, as a signed record says: batches up to it
-            need not be fetched again, and the first batch must not begin later than just behind it.
-        progress: called with the records that were proved and those that are to be.
+        wanted: the last record that is to be removed.
+        gone: the last record that was removed before, as a signed record says: batches up to it
+            are not fetched again, and the first batch must not begin later than just after it.
+        progress: called with the number of records proved, and of those to prove.
 
     Raises:
         ObjectStoreError: the store gives no answer.
@@ -85,7 +85,7 @@ def proved_prefix(
 
 
 def _same(bucket: Bucket, ring: KeyRing, one: Manifest) -> None:
-    """Whether the store has this manifest, and a trusted key signed it.
+    """Check that the store has this manifest, and that a trusted key signed it.
 
     Raises:
         ArchiveError: it has not.

@@ -1,11 +1,11 @@
 """Removes segments that are archived, after the archive has proved that it has every record.
 
-What may be removed at all, and how it is said, is known in ``_retention``: a prefix of the log, old
-enough, under no hold, signed, never the newest segment. Here one more bound is found: the last
-record of those batches, from the first one on, that the store just now gave back as they were.
+``_retention`` decides what may be removed at all, and records it: a prefix of the log, old enough,
+under no hold, signed, never the newest segment. This module adds one more bound: the last record of
+the batches that were fetched from the store just now, and verified.
 
-What counts as proof is signed: the manifests, and the record ``audit.pruned`` of what went before.
-The journal only says which manifests to ask for.
+Only signed data counts as proof: the manifests, and the records ``audit.pruned`` of earlier
+removals. The journal only says which manifests to ask for.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from audit_emit._signing.trusted_keys import KeyRing
 
 
 class Pruned(NamedTuple):
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        outcome: of the removal; see there.
+        outcome: the result of the removal.
         proved: the last record that the archive gave back; 0 for none.
         stopped: why no more was proved; empty if all of it was.
     """
@@ -68,7 +68,7 @@ class ArchivePruner:
         Args:
             cutoff_ns: only what is older, in nanoseconds since 1970.
             rehearse: change nothing.
-            progress: called with the records that were proved and those that are to be.
+            progress: called with the number of records proved, and of those to prove.
 
         Raises:
             RetentionError: see ``Pruner``.
@@ -89,10 +89,10 @@ class ArchivePruner:
 
 
 class PrunedRows(NamedTuple):
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        outcome: of the removal; see there.
+        outcome: the result of the removal.
         proved: of each chain that had old rows, how much of it the archive gave back.
     """
 
@@ -141,5 +141,5 @@ def prune_rows(
 
 
 def reason_of(bucket: Bucket) -> str:
-    """What the record of a removal says of it."""
+    """The reason in the record of a removal: that the records are in this archive."""
     return f"archived in {bucket.settings.shown}"

@@ -1,4 +1,4 @@
-"""Puts objects that may be there already: what is there is compared, and never replaced."""
+"""Puts objects that may exist already: an existing one is compared, and never replaced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Puts:
 
     Args:
         bucket: where to.
-        ring: of whom manifests are believed.
+        ring: the keys whose manifests are trusted.
         now_ns: the wall clock, for the end of locks.
     """
 
@@ -39,7 +39,7 @@ class Puts:
         self._now_ns = now_ns
 
     def object(self, of: Manifest, name: str, body: IO[bytes], sizes: Sizes) -> Packed:
-        """Put a packed part; one that is there is taken if it holds the same bytes.
+        """Put a packed part; an existing object is accepted if it holds the same bytes.
 
         Raises:
             ArchiveError: ``conflict``: there is another one.
@@ -56,10 +56,12 @@ class Puts:
         return msgspec.structs.replace(part, version=version)
 
     def _found(self, key: str, part: Packed) -> Packed:
-        """An object that is there: packed by us or by another version, its bytes must be these."""
+        """An existing object, whose unpacked bytes must be these, whatever version packed it."""
         stored = self._bucket.look_at(key)
         if stored is None:
-            raise ArchiveError("conflict", f"{key} is there for some requests and not for others")
+            raise ArchiveError(
+                "conflict", f"{key} exists for some requests and not for others; run it again"
+            )
         found = read_part(self._bucket, key, stored.version, part.name, most=part.size)
         if (found.size, found.sha256) != (part.size, part.sha256):
             raise ArchiveError(
@@ -69,10 +71,10 @@ class Puts:
         return Packed(part.name, stored.version, *found)
 
     def manifest(self, made: Manifest, last: Manifest | None) -> tuple[Manifest, str]:
-        """Put a manifest; one that is there counts, if a trusted key signed it for this place.
+        """Put a manifest; an existing one is accepted if a trusted key signed it for this place.
 
         Returns:
-            The manifest that holds now, and its version.
+            The manifest that is in the store now, and its version.
 
         Raises:
             ArchiveError: there is another one.
@@ -106,7 +108,7 @@ class Puts:
         return other, version
 
     def confirm(self, made: Manifest, version: str) -> None:
-        """Ask the store whether it has what the manifest says, as it should be kept.
+        """Ask the store whether it has the objects of a manifest, locked and encrypted as wanted.
 
         Raises:
             ArchiveError: ``unconfirmed``: it has not.
@@ -120,7 +122,7 @@ class Puts:
     def _confirm(self, key: str, version: str, size: int, digest: str) -> None:
         stored = self._bucket.look_at(key, version)
         if stored is None:
-            raise ArchiveError("unconfirmed", f"{key}: the store took it, and has it not")
+            raise ArchiveError("unconfirmed", f"{key}: the store accepted it, and does not have it")
         why = self._wrong(stored, size, digest)
         if why:
             raise ArchiveError("unconfirmed", f"{key}: {why}")

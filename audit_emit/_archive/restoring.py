@@ -1,4 +1,4 @@
-"""An archived log, or a part of it, as files again: in a directory that ``verify`` takes."""
+"""Restores an archived log, or a part of it, as files in a directory that ``verify`` can read."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def restore(
 ) -> Restored:
     """Write segments and checkpoints. It can be interrupted, and done again.
 
-    The archive ends before the log did. So the checkpoints end with the seal of the last manifest,
+    The archive ends before the log did. So the last checkpoint is the seal of the last manifest,
     and the active segment is empty.
 
     Args:
-        cold: the manifests of what is wanted, which follow each other, at least one.
+        cold: the manifests of the wanted batches, consecutive, at least one.
         directory: made if it is not there; holds no other log.
-        progress: called with the bytes that were written and those that there are.
+        progress: called with the number of bytes written, and of all bytes.
 
     Raises:
         ArchiveError: an object is not what its manifest says.
@@ -93,7 +93,7 @@ def _fetch(bucket: Bucket, of: Manifest, part: Packed, file: IO[bytes]) -> None:
 
 
 def _restore_moved(bucket: Bucket, manifests: Sequence[Manifest], place: str) -> None:
-    """Bytes that were moved aside, by what they are and not by the names that they had."""
+    """Restore the bytes in ``quarantine/``, named by their content, as their names are not kept."""
     for one in manifests:
         for part in one.moved:
             make_directory(place)
@@ -103,7 +103,7 @@ def _restore_moved(bucket: Bucket, manifests: Sequence[Manifest], place: str) ->
 
 
 def _refuse_others(layout: Layout, manifests: Sequence[Manifest]) -> None:
-    """A restored log must not come among the files of another one, nor of the one that goes on."""
+    """Refuse a directory with files of another log, or of this one while a service writes it."""
     own = {os.path.basename(layout.closed(one.first_seq)) for one in manifests}
     own |= {"checkpoints.jsonl", "audit.jsonl"}
     if any(one.moved for one in manifests):
@@ -131,7 +131,7 @@ def _is_there(path: str, part: Packed) -> bool:
 
 
 def _write(path: str, fill: Callable[[IO[bytes]], object]) -> None:
-    """A file that has its name only when it is whole and on the disk; else nothing is left of it.
+    """Write a file that gets its name once it is complete and synced; on failure nothing is left.
 
     Raises:
         OSError: it cannot be written; the error names it.

@@ -1,6 +1,6 @@
-"""Brings what is closed and signed into the archive, part by part.
+"""Archives the closed and signed segments of a log, part by part.
 
-The steps of one part; each can be done again, as a kill or a lost answer may end any of them:
+The steps of one part; each can be repeated, as a kill or a lost answer may interrupt any of them:
 
 1. Read it once: pack it, and check every hash and every link. It must lead to a signed checkpoint.
 2. Put the packed object, then that of the checkpoints. What is there already is compared.
@@ -8,9 +8,9 @@ The steps of one part; each can be done again, as a kill or a lost answer may en
 4. Ask the store for both objects: size, checksum, lock, encryption.
 5. Record it in the chain (``audit.archived``).
 
-On a day that had nothing new a manifest without objects says so, once: where nothing newer is, the
-newest manifests were taken away, or nobody archives any more. It is not made where something is new
-and not signed: then the archive would look as if it went on.
+On a day without new records one manifest without objects says so. So an archive whose newest
+manifest is older lost its newest manifests, or nobody archives any more. No such manifest is made
+where there are new records that are not signed: it would hide that nothing is archived any more.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ _DAY = len("2026-05-19")
 
 
 class Done(NamedTuple):
-    """What a run did.
+    """The result of a run.
 
     Attributes:
         made: the manifests of this run.
         last: the last record that is in the archive now; 0 for none.
-        waiting: why it ended before the end of what is closed; empty if it did not.
-        lost: what was archived before and is not there any more; empty for nothing.
+        waiting: why some closed segments were not archived; empty if all were.
+        lost: which archived object is not there any more; empty for none.
         late: which record is still not signed, days after it was written; empty for none.
     """
 
@@ -132,12 +132,12 @@ class Archiver:
         """Archive everything that can be archived now.
 
         Args:
-            progress: called with the bytes that were read and those that there are.
+            progress: called with the number of bytes read, and of all bytes.
 
         Raises:
-            ArchiveError: log and archive are not what they should be, or not of each other.
+            ArchiveError: the log or the archive is damaged, or they do not belong together.
             ObjectStoreError: the store did not do what it was asked.
-            SinkError: the chain could not be told; the next run tells it.
+            SinkError: the record of it could not be appended; the next run does that.
             OSError: a file cannot be read or written.
         """
         reader = self._source.reader
@@ -159,10 +159,10 @@ class Archiver:
         return done
 
     def _unknown(self, known: list[Manifest], made: list[Manifest]) -> str:
-        """What of the archive was taken away; it is told, and what is new is archived all the same.
+        """Which manifest was taken away; it is reported, and new segments are archived anyway.
 
-        A journal that is not there cannot say what was in the store; the chain can. What this run
-        has read of it is not read again, and what names a manifest comes after its records.
+        Without a journal only the chain knows what was in the store. The parts that this run has
+        read are not read again: the record that names a manifest comes after its own records.
         """
         last = known[-1].last_seq if known else 0
         rest = later(self._source.reader, max(last, self._reached), DECLARED)
@@ -198,7 +198,7 @@ class Archiver:
         return Covers(lines, self._keys, last.covering if last else "")
 
     def _declare_rest(self, known: list[Manifest]) -> None:
-        """Record what an earlier run put there and could not tell any more.
+        """Record the parts that an earlier run archived without recording it.
 
         Each manifest names the one before it. So whatever the journal says, the chain must name the
         newest one: then none can be taken out of the store unseen.
@@ -213,7 +213,7 @@ class Archiver:
     # One part.
 
     def _archive(self, part: Part, last: Manifest | None, covers: Covers) -> Manifest | None:
-        """Put one part there; ``None`` if it is not covered yet."""
+        """Archive one part; ``None`` if no checkpoint covers it yet."""
         with Packer(self._bucket.settings.pack) as packer:
             start = self._start(last)
             read = self._read(part, start.position, packer)
@@ -236,7 +236,7 @@ class Archiver:
         return made
 
     def _committed(self, made: Manifest, last: Manifest | None) -> Manifest:
-        """Sign a manifest and put it; the one that holds now."""
+        """Sign a manifest and put it; the one that is in the store now."""
         made, version = self._puts.manifest(made.signed(self._key), last)
         self._puts.confirm(made, version)
         hold_new(self._bucket, made, self._held)
@@ -245,15 +245,15 @@ class Archiver:
         return made
 
     def _attest(self, last: Manifest) -> None:
-        """Say that nothing is new, if the newest manifest is of another day.
+        """Put a manifest that says that nothing is new, if the newest one is of another day.
 
-        One that is there already, of which nothing was noted, may be of a day before.
+        The store may have one that the journal does not know, of an earlier day.
         """
         while (now := self._now())[:_DAY] > last.at[:_DAY]:
             last = self._committed(idle_after(last, now), last)
 
     def _start(self, last: Manifest | None) -> Begun:
-        """Where what is not archived yet begins.
+        """The position at which the part that is not archived yet begins.
 
         Raises:
             ArchiveError: the oldest records were removed, and no trusted key signed that.
@@ -303,7 +303,7 @@ class Archiver:
         return msgspec.structs.replace(made, checkpoints=put)
 
     def _declare(self, one: Manifest, *, told: bool = False) -> None:
-        """Say in the chain that a part is archived; once, also after a kill in between."""
+        """Record in the chain that a part is archived; once, also after a kill in between."""
         fields = archived_fields(one, self._bucket.settings.shown)
         if not told:
             self._record(DECLARED, fields)
@@ -330,7 +330,7 @@ def archived_fields(one: Manifest, where: str) -> dict[str, Any]:
 
 
 def _follow(keys: Succession, seq: int, line: bytes) -> None:
-    """Take a change of key for what it is, if it is one; verifiers report a forged one."""
+    """Follow a change of key, if the record is one and is signed; verifiers report a forged one."""
     record, head = parsed(line), head_of(line)
     if record is None or head is None or not isinstance(record.get("fields"), dict):
         return

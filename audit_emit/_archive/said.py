@@ -1,4 +1,4 @@
-"""Whose the lines of a part are. Pure."""
+"""The service that the lines of a part belong to. Pure."""
 
 from __future__ import annotations
 

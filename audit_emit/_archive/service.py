@@ -1,7 +1,7 @@
-"""Archiving in the service: a thread that brings its own log into the archive, once a day.
+"""Archiving in the service: a thread that archives the service's own log, once a day.
 
 It never deletes anything. It works in small steps with pauses between them, so that the threads of
-the application go on, and holds nothing that an event needs.
+the application are not delayed, and it holds no lock that an event needs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ PAUSE = 0.001
 _BUSY_SECONDS = 60.0
 
 _AT_THE_END = "interpreter shutdown"
-"""In what CPython says when a thread is wanted after the main one has ended: that is no failure."""
+"""Part of CPython's error message when a thread is started while the interpreter ends, which is no
+failure."""
 
 DORMANT, WAITING, WORKING, FAILING, ENDED = "dormant", "waiting", "working", "failing", "ended"
 
@@ -53,8 +54,9 @@ DORMANT, WAITING, WORKING, FAILING, ENDED = "dormant", "waiting", "working", "fa
 class ArchiverThread:
     """Archives one log every day, until it is stopped or the process ends.
 
-    Of several in any number of processes one does the day: the lock of the journal admits one, and
-    the file beside it says that the day is done. A forked child does not archive: its parent does.
+    Of several such threads, also in other processes, one does a day's work: the lock of the journal
+    admits one, and the file beside it says that the day is done. A forked child does not archive:
+    its parent does.
 
     Args:
         path: of the active segment.
@@ -62,7 +64,7 @@ class ArchiverThread:
         ring: its newest key signs the manifests.
         hour: hour and minute, UTC.
         record: appends a record about the log to its chain.
-        tell: says a sentence, at most once a minute for each kind.
+        tell: prints a sentence, at most once a minute for each kind.
         jitter: seconds after the hour within which it begins.
     """
 
@@ -104,7 +106,7 @@ class ArchiverThread:
             self._thread.start(_go_on, weakref.ref(self), self._calls)
 
     def is_for(self, settings: ArchiveSettings, hour: tuple[int, int]) -> bool:
-        """Whether this one goes on in this process, and does what one with these would do."""
+        """Whether this thread is alive in this process, with these settings and this hour."""
         goes_on = self._thread.is_alive() if self._settings.enabled else True
         here = self._pid == os.getpid() and not self._asked
         return here and goes_on and (self._settings, self._hour) == (settings, hour)
@@ -116,9 +118,9 @@ class ArchiverThread:
             pass
 
     def stop(self, seconds: float = 2.0) -> bool:
-        """End after the part at hand; whether it has ended within so many seconds.
+        """End after the current part; whether it has ended within this many seconds.
 
-        What is under way then goes on for as long as the process does; it can be cut off anywhere.
+        If not, the current part continues until the process ends, which may interrupt it anywhere.
         """
         self._asked = True
         self._calls.put(None)
@@ -128,7 +130,7 @@ class ArchiverThread:
         return ended
 
     def report(self) -> dict[str, Any]:
-        """What it does.
+        """The state of the thread.
 
         Returns:
             ``state``: ``dormant`` (``AUDIT_EMIT_ARCHIVE_ENABLED`` is not 1, or this is a forked
@@ -147,7 +149,7 @@ class ArchiverThread:
         }
 
     def round(self) -> float:
-        """Do what is due; seconds until there may be something to do again."""
+        """Do the work that is due; seconds until the next look."""
         guard = guard_of(os.path.dirname(self._path), self._settings.shown)
         now = utc(time.time_ns())
         try:
@@ -165,9 +167,9 @@ class ArchiverThread:
             if isinstance(error, RuntimeError) and _AT_THE_END in str(error):
                 self._state = ENDED
                 return LONGEST_SLEEP
-            # What nobody expected may quote a line of the log: it is told by its type.
+            # An unexpected exception may quote a line of the log: only its type is named.
             return self._failed(
-                guard, ArchiveError(bare_name(type(error)), "it is a fault of ours")
+                guard, ArchiveError(bare_name(type(error)), "it is a fault of audit_emit")
             )
         self._state, self._error, self._failures = WAITING, None, 0
         wait = seconds_until(now, self._hour) + random.uniform(0, self._jitter)  # noqa: S311
@@ -210,10 +212,10 @@ class ArchiverThread:
             return Holds.of(reader, self._ring)
 
     def _refuse(self, done: Done) -> None:
-        """Not to call a day done that something is wrong with.
+        """Refuse to count a day as done where the run found something wrong.
 
         Raises:
-            ArchiveError: it is so.
+            ArchiveError: it did.
         """
         for reason, why in (("lost", done.lost), ("unsigned", done.late)):
             if why:
@@ -230,7 +232,7 @@ class ArchiverThread:
 
     @property
     def asked(self) -> bool:
-        """Whether it was told to end."""
+        """Whether it was asked to end."""
         return self._asked
 
 

@@ -1,4 +1,4 @@
-"""What of a log can be archived: closed segments of files, and ranges of rows of a database."""
+"""The parts of a log that can be archived: closed segments of files, ranges of rows in a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from audit_emit.errors import ArchiveError
 
 
 class Part(NamedTuple):
-    """What becomes one object.
+    """A part of a log that becomes one object.
 
     Attributes:
         name: for people.
@@ -45,7 +45,7 @@ class Source(Protocol):
         ...
 
     def parts(self, after: Head | None, signed: int) -> Iterator[Part]:
-        """What follows a record, as far as it can be archived, in order.
+        """The parts after a record that can be archived, in order.
 
         Args:
             after: the last record that is in the archive; ``None`` for none.
@@ -81,7 +81,7 @@ class Segments:
 
 
 def data_of(file: LogFile, pause: float = 0.0) -> Iterator[bytes]:
-    """All bytes of a file as it is when not packed.
+    """All unpacked bytes of a file.
 
     Args:
         pause: seconds of sleep after each block.
@@ -103,7 +103,7 @@ class Rows:
 
     Args:
         reader: of the chain.
-        most: bytes of a range, about.
+        most: the approximate number of bytes in a range.
         ended: see ``Source``.
     """
 
@@ -141,7 +141,7 @@ def whole_blocks(
     """Blocks of whole lines, as far as they can be read.
 
     Args:
-        turned: called where a part of the log has ended and another one begins.
+        turned: called where one file of the log ends and the next begins.
 
     Raises:
         ArchiveError: something of the log is missing or damaged.
@@ -173,7 +173,7 @@ def _up_to(block: bytes, last: int) -> tuple[bytes, Head | None]:
 
 
 def checkpoint_lines(reader: LogReader) -> Iterator[CheckpointLine]:
-    """The lines of the checkpoints that have an end; none where nothing keeps any."""
+    """The complete lines of the checkpoints; none where the log has no file of them."""
     for line in reader.checkpoints() or ():
         if not line.torn:
             yield line

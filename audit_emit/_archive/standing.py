@@ -1,7 +1,7 @@
-"""What an archiver tells of the past of its archive, and of what the archive never gets.
+"""Whether archived objects were taken away, and whether the log is still being signed.
 
-A run that finds nothing to do must not pass for a good one where manifests were taken out of the
-store since, or where a log goes on that nobody signs any more: what is not signed is not archived.
+A run that finds nothing to archive must not look successful where manifests were removed from the
+store, or where nobody signs the log any more, so that nothing of it can be archived.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from audit_emit._readers.typed import is_of_type
 from audit_emit.errors import ArchiveError, ObjectStoreError
 
 UNSIGNED_DAYS = 2
-"""A record that nobody has signed for so long is not just waiting for the next checkpoint."""
+"""A record that is unsigned for longer than this does not just wait for the next checkpoint."""
 
 _DAY_NS = 86_400 * 10**9
 _CHECKPOINT = "audit.checkpoint"
@@ -64,7 +64,7 @@ def unknown(lines: Iterable[bytes], known: Sequence[Manifest], last: int, where:
 
 
 def later(reader: LogReader, seq: int, event_type: str) -> Iterator[bytes]:
-    """The records of a type behind a record, and perhaps some that are before it.
+    """The records of a type after a record, and perhaps some from before it.
 
     Raises:
         ArchiveError: something of it is damaged.
@@ -78,7 +78,7 @@ def later(reader: LogReader, seq: int, event_type: str) -> Iterator[bytes]:
 
 
 def late(source: Source, signed: int, now_ns: int) -> str:
-    """Why a log goes on that is not signed for this archive any more, or never was; else empty.
+    """Why new records of a log cannot be archived, as they are not signed; empty if they are.
 
     Args:
         signed: the newest record that a checkpoint by a key of the archiver covers; 0 for none.
@@ -95,7 +95,7 @@ def late(source: Source, signed: int, now_ns: int) -> str:
 
 
 def _unsigned(reader: LogReader, signed: int, before: str) -> str:
-    """Whether a record waits for its signature that is older than a time; which, or an empty text.
+    """Which record before a time is still not signed, in a sentence; empty for none.
 
     Args:
         signed: the newest record that a checkpoint covers. Those that only name a checkpoint need

@@ -1,4 +1,4 @@
-"""Begins to archive a log from within the service that writes it."""
+"""Starts the thread that archives a log within the service that writes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from audit_emit.errors import ConfigError, SinkError
 
 _started: weakref.WeakSet[ArchiverThread] = weakref.WeakSet()
 _lock = threading.RLock()
-"""Held from the look at the archiver of an emitter until there is another one."""
+"""Held while the archiver of an emitter is looked up and replaced."""
 
 
 def start(
@@ -65,7 +65,7 @@ def start(
 
 
 def _recorder(reference: weakref.ref[Emitter]) -> Record:
-    """What appends to the chain of an emitter, and keeps it no longer than others do."""
+    """A function that appends to the chain of an emitter, without keeping the emitter alive."""
 
     def record(event_type: str, fields: dict[str, Any]) -> None:
         found = reference()

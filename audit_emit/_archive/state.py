@@ -1,4 +1,4 @@
-"""Where an archive of a log stands: the manifests that follow each other, from journal or store."""
+"""How far a log is archived: its manifests in order, from the journal or from the store."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ DECLARED = "audit.archived"
 
 
 def start_of(last: Manifest | None) -> Position:
-    """From where a log goes on that is archived up to this manifest."""
+    """The position after the last record of a manifest; that of an empty log for ``None``."""
     if last is None:
         return Position.genesis()
     return Position(last.chain, last.tree(), last.last_hash, 0)
 
 
 def based(first: Manifest) -> Position:
-    """From where a log goes on with the first part of it that was archived."""
+    """The position before the first record of the first manifest."""
     if not first.base:
         return Position.genesis()
     return Position(first.chain, Frontier.from_text(first.base), first.prev_hash, 0)
 
 
 class Begun(NamedTuple):
-    """Where the rest of a log begins: the tree so far, and the last record in it."""
+    """The position at which the rest of a log begins: the tree so far, and its last record."""
 
     position: Position
     record: Head | None
 
 
 def begun(reader: LogReader, ring: KeyRing) -> Begun:
-    """Where a log begins of which nothing is archived: behind what was removed of it.
+    """The position at which a log begins, of which nothing is archived: after removed records.
 
     Raises:
-        CheckpointError: records are gone, and no key of the ring removed them.
+        CheckpointError: records are gone, and no key of the ring signed their removal.
     """
     start = first_position(reader, ring)
     size = start.frontier.size
@@ -66,7 +66,7 @@ def in_store(bucket: Bucket, chain: str) -> list[Manifest]:
     """The manifests of one chain as the store has them now, in the order of their records.
 
     Raises:
-        ArchiveError: one of them is none.
+        ArchiveError: an object in the place of a manifest is none.
         ObjectStoreError: the store gives no answer.
     """
     found = first_versions(bucket, lambda key: is_manifest(key) and f"/{chain}/" in f"/{key}")
@@ -75,10 +75,10 @@ def in_store(bucket: Bucket, chain: str) -> list[Manifest]:
 
 
 def parsed(key: str, data: bytes) -> Manifest:
-    """A manifest out of the store.
+    """A manifest from the store.
 
     Raises:
-        ArchiveError: it is none, or belongs elsewhere.
+        ArchiveError: the data is none, or it belongs under another key.
     """
     try:
         return Manifest.from_bytes(data, key)
@@ -87,10 +87,10 @@ def parsed(key: str, data: bytes) -> Manifest:
 
 
 def same_there(bucket: Bucket, one: Manifest) -> None:
-    """Whether the store has a manifest as it was put.
+    """Check that the store has a manifest as it was put.
 
     Raises:
-        ArchiveError: it has another one in its place.
+        ArchiveError: there is another one in its place.
         ObjectStoreError: it has none, or gives no answer.
     """
     if parsed(one.key, bucket.small(one.key, first_version(bucket, one.key))) != one:
@@ -101,7 +101,7 @@ def trusted(one: Manifest, ring: KeyRing) -> None:
     """Refuse a manifest that no trusted key has signed.
 
     Raises:
-        ArchiveError: it is so.
+        ArchiveError: none has.
     """
     verdict = one.check(ring)
     if verdict != "ok":
@@ -112,14 +112,14 @@ def trusted(one: Manifest, ring: KeyRing) -> None:
 def known_manifests(
     bucket: Bucket, journal: Journal, reader: LogReader, ring: KeyRing, now: Callable[[], str]
 ) -> list[Manifest]:
-    """The manifests of a log: of its journal, or of the store where the journal is of no use.
+    """The manifests of a log: from its journal, or from the store where the journal cannot be used.
 
     Args:
         reader: of the log.
         now: the time, as ``ts`` of a record.
 
     Raises:
-        ArchiveError: those of the store are not what was put there, or not of this log.
+        ArchiveError: those of the store are damaged, or of another log.
         ObjectStoreError: it gives no answer.
     """
     first = reader.bounds().first
@@ -148,7 +148,7 @@ def _are_sound(known: list[Manifest], ring: KeyRing) -> bool:
 
 
 def trusted_in_store(bucket: Bucket, chain: str, ring: KeyRing) -> tuple[list[Manifest], list[str]]:
-    """The manifests of a chain in the store that a trusted key vouches for; keys of the others.
+    """The manifests of a chain in the store that a trusted key has signed; keys of the others.
 
     Raises:
         ObjectStoreError: the store gives no answer.
@@ -163,10 +163,10 @@ def trusted_in_store(bucket: Bucket, chain: str, ring: KeyRing) -> tuple[list[Ma
 
 
 def _refuse_another(reader: LogReader, last: Manifest) -> None:
-    """Refuse to go on where a log does not have what is archived, and does not follow it either.
+    """Refuse a log that neither has the last archived record nor continues after it.
 
     Raises:
-        ArchiveError: it is so; the log was cut, or written anew.
+        ArchiveError: the log was cut, or written anew.
     """
     try:
         next(after(reader, start_of(last)), None)
@@ -176,7 +176,7 @@ def _refuse_another(reader: LogReader, last: Manifest) -> None:
 
 
 def undeclared(reader: LogReader, manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Those that no record of the log names, in their order; the newest records are seen first."""
+    """The manifests that no record of the log names, in order; the log is read from its end."""
     left = {one.digest(): one for one in manifests}
     for _, line in records_of(reader, DECLARED) if left else ():
         record = record_in(line)

@@ -1,6 +1,6 @@
-"""What commands and adapters need of the library, and applications do not: one module per subject.
+"""Names of private parts that commands, adapters and the console use: one module per subject.
 
-``cli`` and ``integrations`` use public names, and these. So the parts below may be rebuilt without
-a look at 50 modules, and this folder lists in one place what the outer ones rely on. Nothing is
-made here: each module passes names on, and a name that nobody needs any more has to go (tests).
+Those three use public names and this folder, and no other private part. So it lists in one place
+what they rely on, and the parts below can be rebuilt. No module here defines anything: each passes
+names on, and a test fails for a name that nobody uses any more.
 """

@@ -1,4 +1,4 @@
-"""What adapters need of the core beside ``audit_emit`` itself.
+"""What adapters need from the core, besides the public names of ``audit_emit``.
 
 Every ``except Exception`` of an adapter calls ``let_through``, which raises the exception of a time
 limit again.

@@ -1,4 +1,4 @@
-"""Checkpoints that are kept outside, for commands."""
+"""Checkpoints that are kept on other machines (anchors), for commands."""
 
 from __future__ import annotations
 

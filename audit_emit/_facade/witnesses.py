@@ -1,4 +1,4 @@
-"""Witnesses of a log, and a witness of our own, for commands."""
+"""Asking witnesses for cosignatures, and being a witness, for commands."""
 
 from __future__ import annotations
 

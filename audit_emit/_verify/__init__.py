@@ -1,1 +1,1 @@
-"""Verifying a log: a chain as it is followed, what vouches for it, findings."""
+"""Verifying a log: its chain, its checkpoints, what others have kept of it, and the findings."""

@@ -1,8 +1,8 @@
-"""Checkpoints that were kept elsewhere, held against a log: who anchored it cannot be lied to.
+"""Compares a log with checkpoints that were kept elsewhere (anchors).
 
-What somebody kept is a note that the log's own key signed. The log must still have a checkpoint of
-that size and root. A token of a timestamp authority says that the note was there at a time, so
-that not even the key of the log can make one for a past that was written since.
+An anchor is a note that the log's own key signed. The log must still have a checkpoint of that size
+and root. A token of a timestamp authority proves that the note existed at a time, so that not even
+the owner of the log's key can make a note later for a history that he has rewritten.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def held_outside(
     ring: KeyRing,
     stamped: Stamped | None,
 ) -> Report:
-    """A verdict, with what was kept of the log elsewhere.
+    """The report, after comparing the log with anchors.
 
     Args:
         reader: of the log.
-        report: what was found without that.
-        anchors: what was kept; nothing of it is checked yet.
+        report: the report without anchors.
+        anchors: the anchors, which are not checked yet.
         ring: the trusted keys of the log.
-        stamped: checks tokens; only what has one that holds counts then.
+        stamped: checks tokens; if given, only anchors with a valid token count.
     """
     found: dict[Tree, int] = {}
     for one in anchors:
@@ -46,7 +46,7 @@ def held_outside(
         at = _time_of(one, stamped) if stamped is not None else 0
         if tree is not None and at is not None:
             found[tree] = min(at, found.get(tree, at))
-    # All of them: whoever has the key may bring any number of notes of a newer past there.
+    # All of them are compared: whoever has the key may have added any number of newer notes there.
     roots = signed_roots(reader, ring, found)
     for tree in sorted(found, key=lambda each: each[1], reverse=True):
         wrong = differs(roots, report, tree, FILE, Kind.CHECKPOINT_ROOT_MISMATCH)

@@ -1,4 +1,4 @@
-"""The chain as it was read, beside what others say of it: checkpoints, heads noted down. Pure."""
+"""Compares the chain, as it is read, with its checkpoints and with heads kept elsewhere. Pure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import NamedTuple
 from audit_emit._format.chain import Frontier
 from audit_emit._format.merkle_ranges import HASH, Nodes, nodes_of
 from audit_emit._verify.findings import Finding, Findings, Kind
-from audit_emit._verify.known_heads import FORGED, OK, Checkpoints, Witness, parse_heads
+from audit_emit._verify.known_heads import FORGED, OK, Checkpoints, KnownCheckpoint, parse_heads
 from audit_emit._verify.spool import Numbers
 
 CHECKPOINTS = "checkpoints.jsonl"
 TILES = "tile"
-"""What findings call the hashes of records that are gone."""
+"""The name of the tile directory in findings: the hashes of records that were removed."""
 
 Leaves = Callable[[int], Iterator[bytes]]
-"""The hashes of so many first records, 32 bytes each, in pieces."""
+"""Called with a number: the hashes of that many first records, 32 bytes each, in pieces."""
 
 
 class Resumes(NamedTuple):
-    """Where the tree goes on after records that are gone: the last of them, and the tree so far."""
+    """Where the tree continues after removed records: the last of them, and the tree so far."""
 
     seq: int
     hash: str
@@ -31,15 +31,15 @@ class Resumes(NamedTuple):
 
 
 class Anchors:
-    """Compares the chain with its witnesses as it is read.
+    """Compares the chain, while it is read, with checkpoints and heads.
 
     Args:
-        checkpoints: all of them, before the first record is told of.
-        findings: where what disagrees is reported.
-        anchored: called with ``seq`` for each checkpoint whose signature and root hold.
-        heads: ``hash`` by ``seq``, noted down elsewhere.
+        checkpoints: all of them, added before the first record is read.
+        findings: where disagreements are reported.
+        anchored: called with ``seq`` for each checkpoint whose signature and root are right.
+        heads: ``hash`` by ``seq``, kept elsewhere.
         whole: the chain is read from its first record on, so that roots can be compared.
-        to_the_end: it is read to its end, so that what is not there is missing.
+        to_the_end: it is read to its end, so that records beyond it are missing.
 
     Raises:
         ValueError: ``heads`` holds something else.
@@ -55,7 +55,7 @@ class Anchors:
         whole: bool,
         to_the_end: bool,
     ) -> None:
-        self.newest: Witness | None = None
+        self.newest: KnownCheckpoint | None = None
         """The last checkpoint whose signature and root hold."""
         self.newest_ts = ""
         """``ts`` of the record that it covers last."""
@@ -89,13 +89,13 @@ class Anchors:
         return bool(len(self.named)) and (waits or self._tree is not None)
 
     def begin_after(self, removed: Resumes, chain: str, leaves: Leaves | None) -> None:
-        """The oldest records are gone: take the tree over them, before the first one that is there.
+        """Begin after removed records with the tree over them, before the first record is read.
 
         Args:
-            removed: where the tree goes on.
+            removed: where the tree continues.
             chain: its id.
-            leaves: the hashes of the records that are gone; ``None`` where nobody keeps them. With
-                them the checkpoints of these records are compared, too.
+            leaves: the hashes of the removed records; ``None`` where they are not kept. With them
+                the checkpoints of these records are compared, too.
 
         Raises:
             LookupError: not all of them are there.
@@ -123,7 +123,7 @@ class Anchors:
         self._tree = None
 
     def _follow(self, named: Sequence[int], chain: str, last: int, leaves: Leaves) -> None:
-        """Go through the hashes of records that are gone, and stop at each that has a witness."""
+        """Read the hashes of removed records, and compare each that a checkpoint or head names."""
         tree, at = Frontier(), bisect_left(named, 1)
         self._tree = tree
         for row in leaves(last):
@@ -137,7 +137,7 @@ class Anchors:
             tree.extend(nodes_of(tree.size, row[(tree.size - start) * HASH :]))
 
     def resume(self, file: str, chain: str, *hashes: str) -> None:
-        """The chain is at the last record that may be gone: from here on there is a tree again."""
+        """The chain is at the last removed record: from here on the tree is known again."""
         removed, self._resumes = self._resumes, None
         if removed is None:
             return
@@ -163,7 +163,7 @@ class Anchors:
         return (sizes[at - 1] if at else 0), (sizes[at] if at < len(sizes) else 0)
 
     def checkpoints_from_newest(self) -> int:
-        """How many there are that cover what the newest one does, or more."""
+        """The number of checkpoints that cover at least as many records as the newest good one."""
         return self._checkpoints.covering(self.newest.seq if self.newest else 0)
 
     def append(self, leaf: bytes) -> None:
@@ -177,7 +177,7 @@ class Anchors:
             self._tree.extend(nodes)
 
     def reached(self, file: str, chain: str, seq: int, *hashes: str, ts: str = "") -> None:
-        """The chain is at record ``seq``: do the witnesses of it agree?
+        """The chain is at record ``seq``: compare the checkpoints and the head that name it.
 
         Args:
             file: that the record is in.
@@ -199,22 +199,22 @@ class Anchors:
                     seq=seq,
                     expected=remembered,
                     actual=hashes[0],
-                    note="not the head that was noted down",
+                    note="not the head that was expected",
                 )
             )
-        for witness in self._of_chain(seq, chain):
-            self._compare(witness, hashes, ts)
+        for one in self._of_chain(seq, chain):
+            self._compare(one, hashes, ts)
 
     def pass_hole(self, chain: str, low: int, high: int) -> None:
-        """The records between two are not there: no root beyond can be computed."""
+        """Records are missing here: no root beyond can be computed."""
         sizes = self._checkpoints.sizes()
         for number in range(bisect_right(sizes, low), bisect_left(sizes, high)):
-            for witness in self._of_chain(sizes[number], chain):
-                self._mismatch(witness, witness.root, "records before it are missing")
+            for one in self._of_chain(sizes[number], chain):
+                self._mismatch(one, one.root, "records before it are missing")
         self._tree = self._resumes = None
 
     def end(self, file: str, chain: str, last: int) -> None:
-        """The chain is at its end: does a witness know of more, or of another one?
+        """The chain is at its end: report checkpoints and heads beyond it, or of another chain.
 
         Args:
             file: the last one.
@@ -222,52 +222,52 @@ class Anchors:
             last: ``seq`` of the last record; 0 when there was none.
         """
         self._checkpoints.decide()
-        for witness in self._checkpoints:
-            if witness.state == FORGED:
+        for one in self._checkpoints:
+            if one.state == FORGED:
                 continue
-            place, seq = witness.place, witness.seq
-            if chain and witness.chain != chain:
+            place, seq = one.place, one.seq
+            if chain and one.chain != chain:
                 self._findings.add(
-                    place.finding(Kind.CHAIN_ID_MISMATCH, seq, expected=chain, actual=witness.chain)
+                    place.finding(Kind.CHAIN_ID_MISMATCH, seq, expected=chain, actual=one.chain)
                 )
-            elif seq > last and not witness.late and self._to_the_end:
+            elif seq > last and not one.late and self._to_the_end:
                 self._findings.add(place.finding(Kind.TRUNCATED, seq, expected=seq, actual=last))
         beyond = max(self._heads, default=0)
         if beyond > last and self._to_the_end:
-            note = "the head that was noted down is not there"
+            note = "the expected head is not there"
             self._findings.add(
                 Finding(Kind.TRUNCATED, file, seq=beyond, expected=beyond, actual=last, note=note)
             )
 
-    def _of_chain(self, seq: int, chain: str) -> Iterator[Witness]:
+    def _of_chain(self, seq: int, chain: str) -> Iterator[KnownCheckpoint]:
         """The checkpoints of a record of this chain that are not forged."""
         return (
-            witness
-            for witness in self._checkpoints.decided(seq)
-            if witness.state != FORGED and witness.chain == chain
+            one
+            for one in self._checkpoints.decided(seq)
+            if one.state != FORGED and one.chain == chain
         )
 
-    def _compare(self, witness: Witness, hashes: Sequence[str], ts: str) -> None:
+    def _compare(self, one: KnownCheckpoint, hashes: Sequence[str], ts: str) -> None:
         if self._tree is not None:
             root = self._tree.root().hex()
-            if root != witness.root:
-                self._mismatch(witness, root, "")
-            elif witness.head not in hashes:
-                self._mismatch(witness, hashes[0], "head_hash is not that of the record")
-            elif witness.state == OK:
-                self.newest, self.newest_ts = witness, ts
-                self._anchored(witness.seq)
+            if root != one.root:
+                self._mismatch(one, root, "")
+            elif one.head not in hashes:
+                self._mismatch(one, hashes[0], "head_hash is not that of the record")
+            elif one.state == OK:
+                self.newest, self.newest_ts = one, ts
+                self._anchored(one.seq)
         elif self._whole and self._resumes is None:
-            self._mismatch(witness, "", "records before it are missing")
-        elif witness.head not in hashes:
-            self._mismatch(witness, hashes[0], "head_hash is not that of the record")
+            self._mismatch(one, "", "records before it are missing")
+        elif one.head not in hashes:
+            self._mismatch(one, hashes[0], "head_hash is not that of the record")
 
-    def _mismatch(self, witness: Witness, actual: str, note: str) -> None:
+    def _mismatch(self, one: KnownCheckpoint, actual: str, note: str) -> None:
         self._findings.add(
-            witness.place.finding(
+            one.place.finding(
                 Kind.CHECKPOINT_ROOT_MISMATCH,
-                witness.seq,
-                expected=witness.head if note.startswith("head_hash") else witness.root,
+                one.seq,
+                expected=one.head if note.startswith("head_hash") else one.root,
                 actual=actual or None,
                 note=note,
             )

@@ -1,8 +1,8 @@
-"""What the manifests of an archive say of a log, beside its checkpoints. Pure.
+"""Compares a log with the manifests of its archive, as with checkpoints. Pure.
 
-A manifest is signed, and names the hash of the last record of its part: such a head binds the whole
-chain before it, wherever the records are read from. A manifest that no trusted key signed says
-nothing, and is told.
+A manifest is signed, and has the hash of the last record of its part: such a head binds the whole
+chain before it, wherever the records are read from. A manifest that no trusted key signed is
+reported, and proves nothing.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Archived(Protocol):
     def edge(self) -> Edge: ...
 
     def trust(self, ring: KeyRing) -> None:
-        """Fetch nothing beyond a bound that no key of these vouches for."""
+        """From now on fetch only objects whose manifest one of these keys has signed."""
         ...
 
 
 def heads_of(manifests: Iterable[Manifest], ring: KeyRing) -> dict[int, str]:
-    """The hash of the last record of each part, as far as a pinned key vouches for it."""
+    """The hash of the last record of each part whose manifest a pinned key has signed."""
     return {one.last_seq: one.last_hash for one in manifests if one.check(ring) == "ok"}
 
 
@@ -50,7 +50,7 @@ def judge(manifests: Iterable[Manifest], keys: Succession, findings: Findings) -
     """Report the manifests that no trusted key has signed.
 
     Args:
-        keys: as they are after the log was read: a key may be one that the log names.
+        keys: as they are after the log was read, since the log may name further keys.
     """
     unknown: dict[Name, Manifest] = {}
     for one in manifests:

@@ -1,4 +1,4 @@
-"""What ``AuditLog.verify`` takes, as its callers have it, and as a verifier needs it."""
+"""The arguments of ``AuditLog.verify``, and their conversion to ``Options``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from audit_emit._verify.verify import Options
 
 
 class VerifyArguments(TypedDict, total=False):
-    """What ``AuditLog.verify`` takes by name.
+    """The keyword arguments of ``AuditLog.verify``.
 
     Attributes:
-        expect_heads: hashes that somebody has seen, by the number of their record.
+        expect_heads: hashes that records must have (64 hex digits), by ``seq``.
         origin: the name that the log must have in its checkpoints.
         chain: the chain that it must be.
         anchor_required: with keys, the newest signature must be near the end of the log (the
             default).
-        max_unanchored: how many records may come after it; by the log's own policy if not given.
+        max_unanchored: how many records may follow it; by the log's own policy if not given.
         max_age: how many seconds old it may be; by the log's own policy if not given.
         as_of: the time by which its age is judged; now if not given.
         from_seq: only from this record on.
@@ -33,18 +33,17 @@ class VerifyArguments(TypedDict, total=False):
             (``"offset:1024"``), may be older than the chain.
         witnesses: who must have cosigned the log: verifier keys, or files of them; an empty list
             is an error, as it would demand nothing.
-        quorum: so many of ``witnesses`` are enough; all of them if not given.
+        quorum: how many of ``witnesses`` are enough; all of them if not given.
         policy: the file of a C2SP tlog-policy, instead of ``witnesses``; the keys of logs in it
             are trusted, too.
-        anchors: files that a place outside has kept: ``anchors.jsonl``, or a signed note; an empty
-            list is an error, too.
-        tsa_certificates: a file of roots of a timestamp authority (PEM): only what it stamped
-            counts as an anchor.
-        remember: a file of the verifier's own that keeps what was verified, to be compared the
-            next time.
+        anchors: files with checkpoints that were kept elsewhere: ``anchors.jsonl``, or a signed
+            note; an empty list is an error, too.
+        tsa_certificates: a file with root certificates of a timestamp authority (PEM): then only
+            what it stamped counts as an anchor.
+        remember: a file that keeps what was verified, to be compared the next time.
         strict: parse the JSON of every record as well.
         jobs: how many processes may share the work; one by default.
-        progress: called with the bytes that were read and the bytes that there are.
+        progress: called with the number of bytes read, and of all bytes.
     """
 
     expect_heads: Mapping[int, str] | None
@@ -70,13 +69,13 @@ class VerifyArguments(TypedDict, total=False):
 
 
 def options_of(how: VerifyArguments, ring: KeyRing) -> Options:
-    """What to verify with, and how.
+    """The same as ``Options``; files of keys, policies and anchors are read here.
 
     Raises:
-        ValueError: a time has no zone, ``legacy_before`` says no place, or what others say cannot
-            be used.
+        ValueError: a time has no zone, ``legacy_before`` is no place, or the content of a file
+            cannot be used.
         ModuleNotFoundError: a timestamp cannot be checked without an extra.
-        OSError: a file of others cannot be read.
+        OSError: a file cannot be read.
     """
     legacy = how.get("legacy_before", "")
     whole = how.get("from_seq", 0) <= 1 and not how.get("since") and not how.get("until")

@@ -1,4 +1,4 @@
-"""Where a chain is, as it is followed record by record: what may come next, and what does not fit.
+"""The position in a chain while it is read: which record may come next, and which does not fit.
 
 Pure. The rules are those of ``verify``.
 """
@@ -51,13 +51,13 @@ class Step(NamedTuple):
 
 
 class _Jump(NamedTuple):
-    """A record that left a hole: the chain goes on from it, unless the next two say otherwise.
+    """A record after a hole: the chain continues from it, unless the next two records disagree.
 
     Attributes:
-        left: where the chain was.
-        to: the record.
-        back: the one after it, if that goes on from where the chain was, and what to report of it
-            should the chain go on from the jump all the same.
+        left: the position before the hole.
+        to: the record after the hole.
+        back: the next record, if that one continues from ``left``, and the finding about it, should
+            the chain continue from ``to`` after all.
     """
 
     left: Branch
@@ -66,7 +66,7 @@ class _Jump(NamedTuple):
 
     @property
     def tip(self) -> Branch:
-        """What goes on from where the chain was."""
+        """The end of the records that continue from ``left``."""
         return self.back[0].record if self.back else self.left
 
 
@@ -74,11 +74,11 @@ class Chain:
     """Follows one chain.
 
     Args:
-        anchors: what the chain is compared with where it is believed.
-        findings: where what does not fit is reported.
-        accept: is given every record that belongs to the chain and has the hash that it states,
-            in order.
-        chain: the id that the chain must have; empty when the first record may say.
+        anchors: compared with each record that belongs to the chain.
+        findings: where records that do not fit are reported.
+        accept: called with every record that belongs to the chain and has the hash that it
+            states, in order.
+        chain: the id that the chain must have; empty to take that of the first record.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class Chain:
         return self._head.seq + 1
 
     def begin(self, link: re.Match[bytes]) -> None:
-        """Begin in the middle of a chain: the first record's own link is believed."""
+        """Begin in the middle of a chain: the link of the first record cannot be checked."""
         chain = self._head.chain or link[1].decode()
         self._head = Branch(chain, int(link[2]) - 1, link[3].decode())
 
     def go_on(self, chain: str, seq: int, digest: str) -> None:
-        """Begin after a record that is not there any more: the next one must link to it."""
+        """Begin after a removed record: the next one must link to it."""
         self._head = Branch(self._head.chain or chain, seq, digest)
 
     def continues(self, proof: Proof) -> bool:
@@ -145,11 +145,11 @@ class Chain:
         self.first = self.first or expected
 
     def goes_on(self, step: Step, prev_hash: str, *, first: bool) -> None:
-        """A record that has the hash that it states: does the chain go on from it?
+        """A record that has the hash that it states: does the chain continue with it?
 
         Args:
             step: the record.
-            prev_hash: what it says of its predecessor.
+            prev_hash: the hash of its predecessor, as it states it.
             first: it is the first one of its file.
         """
         record, jump, before = step.record, self._jump, self._before
@@ -157,7 +157,7 @@ class Chain:
         if self._head.precedes(*members):
             self.settle(step.place.file)
         elif before is not None and before.precedes(*members):
-            # The changed line was not one of the chain's own.
+            # The changed line did not belong to the chain.
             self._before = self._unsure = None
         elif jump is not None and jump.tip.precedes(*members):
             if jump.back is None:
@@ -174,7 +174,7 @@ class Chain:
         self._accept(step)
 
     def _return(self, jump: _Jump) -> None:
-        """Two records go on from where the chain was: the one that left a hole was put there."""
+        """Two records continue from before the hole: the record after it was inserted."""
         self._jump = None
         self._head = jump.left
         if jump.back is not None:
@@ -184,7 +184,7 @@ class Chain:
         """Report a record that does not follow.
 
         Returns:
-            Whether the chain goes on from it at once.
+            Whether the chain continues from it at once.
         """
         place, record = step.place, step.record
         same = record.chain == self._head.chain
@@ -218,7 +218,7 @@ class Chain:
         self._findings.show(told, step.line)
 
     def settle(self, file: str) -> None:
-        """What comes next belongs to the chain as it is followed: nothing else is possible now."""
+        """Decide now what was left open until the next records: they will not come."""
         jump, self._jump = self._jump, None
         if jump is not None:
             if jump.back is not None:
@@ -234,6 +234,6 @@ class Chain:
             self._anchors.reached(file, head.chain, head.seq, *head.hashes)
 
     def end(self, file: str) -> Branch:
-        """Nothing follows any more: the end of the chain."""
+        """No record follows: the end of the chain."""
         self.settle(file)
         return self._head

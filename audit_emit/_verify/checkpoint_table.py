@@ -1,4 +1,4 @@
-"""What a verifier keeps of each checkpoint: a row of a table, which may be of any length."""
+"""The checkpoints of a log as rows of a table: in a temporary file where there are many."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ORDER = struct.Struct(">QQ")
 """head_seq, and the number of the row."""
 
 _FEW = 16
-"""Checkpoints of one size that are looked at one by one."""
+"""How many checkpoints of one size are compared one by one; for more an index is made."""
 
 _SIGNERS = 1024
 """How many signers are remembered in memory."""
@@ -51,8 +51,8 @@ class Place(NamedTuple):
         return Finding(kind, self.file, self.offset, self.line, seq, **more)  # type: ignore[arg-type]
 
 
-class Witness(NamedTuple):
-    """One checkpoint, as far as it is needed to judge a log."""
+class KnownCheckpoint(NamedTuple):
+    """One checkpoint, with the members that are needed to judge a log."""
 
     place: Place
     chain: str
@@ -69,12 +69,12 @@ class Witness(NamedTuple):
     """Seconds since 1970, as a signature over the time says; 0 where there is none."""
 
     def members(self) -> dict[str, str]:
-        """What the chain holds of a checkpoint, too, by the names that it has there."""
+        """The members that the record of a checkpoint in the chain has, too, by its names."""
         return {"root_hash": self.root, "at": self.at, "key_id": self.key[1], "reason": self.reason}
 
 
 class Signer(NamedTuple):
-    """By whom, of what, and why, a checkpoint says that it is."""
+    """The key, the origin, the chain and the reason that a checkpoint states."""
 
     name: Name
     origin: str
@@ -95,7 +95,7 @@ class States:
         return (bits & _STATE for bits in self._bits)
 
     def append(self, state: int, *, late: bool) -> None:
-        """Of one more row."""
+        """Add the state of one more row."""
         self._bits.append(state | (_LATE if late else 0))
 
     def is_late(self, index: int) -> bool:
@@ -103,11 +103,11 @@ class States:
         return bool(self._bits[index] & _LATE)
 
     def judge(self, index: int, state: int) -> None:
-        """It is another one by now."""
+        """Change the state of a row."""
         self._bits[index] = self._bits[index] & ~_STATE | state
 
     def decide(self, index: int) -> bool:
-        """Whether nobody has asked this of the row before."""
+        """Whether this is the first call for a row."""
         first = not self._bits[index] & _DECIDED
         self._bits[index] |= _DECIDED
         return first
@@ -140,7 +140,7 @@ class Table:
     def add(
         self, found: Checkpoint, place: tuple[int, int], signer: Signer, state: int, *, late: bool
     ) -> None:
-        """One more row.
+        """Add a row.
 
         Args:
             place: offset and number of its line.
@@ -174,7 +174,7 @@ class Table:
         self._highest = max(self._highest, size)
 
     def _place(self, text: bytes) -> int:
-        """Where the text of a signer is; that of one who was not seen lately is written again."""
+        """The place of a signer's text; it is written again if that signer was not seen lately."""
         found = self._place_of.get(text)
         if found is None:
             if len(self._place_of) >= _SIGNERS:
@@ -192,7 +192,7 @@ class Table:
         return self._row(index)[0]
 
     def signer_at(self, index: int) -> Signer:
-        """Who signed it, as it says."""
+        """The signer of a row, as the checkpoint states it."""
         return self._signer(*self._row(index)[6:8])
 
     def _signer(self, at: int, size: int) -> Signer:
@@ -204,13 +204,13 @@ class Table:
             found = self._signer_at[at, size] = Signer((name[0], name[1]), *rest)
         return found
 
-    def witness(self, index: int, file: str) -> Witness:
-        """All that is known of it."""
+    def checkpoint(self, index: int, file: str) -> KnownCheckpoint:
+        """A row as a checkpoint."""
         seq, offset, line, head, root, at, text, length, time, extra = self._row(index)
         signer, state = self._signer(text, length), self.states[index]
         if extra and state == OK:
             time = int.from_bytes(self._signatures.read(extra - 1 + _SIGNATURE + 4, 8), "big")
-        return Witness(
+        return KnownCheckpoint(
             Place(file, offset, line),
             signer.chain,
             seq,
@@ -226,11 +226,11 @@ class Table:
         )
 
     def unchecked(self, index: int) -> Checkpoint | None:
-        """A checkpoint whose key was not there when it was read; ``None``: none can come."""
+        """A checkpoint whose key was unknown when it was read; ``None`` if it stays unknown."""
         extra = self._row(index)[9]
         if not extra:
             return None
-        one = self.witness(index, "")
+        one = self.checkpoint(index, "")
         made = self._signatures.read(extra - 1, _SIGNATURE + _COSIGNATURE)
         time = made[_SIGNATURE:]
         return Checkpoint(
@@ -248,11 +248,11 @@ class Table:
         )
 
     def judge(self, index: int, state: int) -> None:
-        """Its state is another one by now."""
+        """Change the state of a row."""
         self.states.judge(index, state)
 
     def decide(self, index: int) -> bool:
-        """Whether nobody has asked this of it before."""
+        """Whether this is the first call for a row."""
         return self.states.decide(index)
 
     # By its size.
@@ -265,7 +265,7 @@ class Table:
         return self._order
 
     def sizes(self) -> Numbers:
-        """``head_seq`` of all of them, ascending, none twice."""
+        """``head_seq`` of all rows, ascending, without duplicates."""
         if self._sizes is None:
             order = self._ordered()
             self._sizes = Numbers(_ORDER.unpack(order[number])[0] for number in range(len(order)))
@@ -289,7 +289,7 @@ class Table:
         some = array("Q", islice(self.of_size(size), _FEW + 1))
         if len(some) <= _FEW:
             for index in some:
-                one = self.witness(index, "")
+                one = self.checkpoint(index, "")
                 if one.chain == chain and members.items() <= one.members().items():
                     yield index
             return
@@ -306,7 +306,7 @@ class Table:
         return self._indexes[names]
 
     def _entry(self, index: int, names: tuple[str, ...]) -> bytes:
-        one = self.witness(index, "")
+        one = self.checkpoint(index, "")
         members = one.members()
         key = _key(one.seq, one.chain, [members[name] for name in names])
         return key + index.to_bytes(8, "big")
@@ -317,6 +317,6 @@ _KEY = 16
 
 
 def _key(size: int, chain: str, values: list[object]) -> bytes:
-    """What checkpoints have in common; of something that is no text, nothing has it."""
+    """A key for looking up rows with the same members; a value that is no text matches none."""
     texts = [value if isinstance(value, str) else None for value in values]
     return sha256(json.dumps([size, chain, *texts]).encode()).digest()[:_KEY]

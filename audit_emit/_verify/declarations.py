@@ -1,4 +1,4 @@
-"""What a log says about itself, in its records of the type ``audit.*``. Pure."""
+"""What a log declares about itself, in its records of the types ``audit.*``. Pure."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from audit_emit._verify.removals import Removals
 from audit_emit.errors import ForgedChangeError
 
 Kept = Callable[[int, str], bool]
-"""Whether so many bytes with this SHA-256 were moved aside, and are still there."""
+"""Called with a size and a SHA-256: whether such bytes were moved to ``quarantine/``, and are there
+still."""
 
 
 class Declarations:
-    """Follows them as the records are read.
+    """Compares the declarations with the log while the records are read.
 
     Args:
-        keys: that are trusted; changes of key are added.
+        keys: the trusted keys; changes of key are added.
         checkpoints, fragments: what the declarations are about.
         legacy: the records from before the chain.
-        findings: where they are told, and what does not fit.
+        findings: where declarations are reported, and what does not fit them.
         removals: the records that were removed.
         whole: the log's own directory was read, so that the file of checkpoints belongs to it.
         kept: see ``Kept``; ``None`` where declared bytes may be in files that are not read.
@@ -83,7 +84,7 @@ class Declarations:
             self._removals.take(fields, chain, seq, place)
 
     def anchored(self, seq: int) -> None:
-        """A signature covers the chain up to this record: what it says by then is believed."""
+        """A signature covers the chain up to this record: its declarations count from now on."""
         self._fragments.anchored(seq)
         signed = [policy for told, policy in self._policies if told <= seq]
         if signed:
@@ -91,10 +92,10 @@ class Declarations:
             del self._policies[: len(signed)]
 
     def end(self, *, demanded: bool) -> None:
-        """The log is at its end: were there checkpoints to hold against it?
+        """The log is at its end: report missing checkpoints and missing declared bytes.
 
         Args:
-            demanded: that there are none is told elsewhere.
+            demanded: a missing signature is reported elsewhere.
         """
         self._checkpoints.settle()
         if len(self._checkpoints):
@@ -115,7 +116,7 @@ class Declarations:
         if declared is None or self._fragments.declare(*declared, seq, keys=keys) is not None:
             return
         kind, note = Kind.RECOVERED_TEAR, "declared, and no longer in the file"
-        # What is declared stood just before: it may have been in the last file that was removed.
+        # The declared bytes were just before the record, so perhaps in the last removed file.
         removed = self._removals.last and seq < self._removals.last + NEAR
         if self._kept is not None and not removed and not self._kept(*declared):
             kind = Kind.MISSING_SEGMENT
@@ -134,7 +135,7 @@ class Declarations:
             self._findings.add(place.finding(Kind.DECLARED_GAP, seq, actual=lost, note=note))
 
     def _checkpoint(self, fields: Mapping[str, Any], chain: str, place: Place) -> None:
-        """The chain holds every checkpoint, too: one that its file lacks was taken out."""
+        """The chain records every checkpoint: one that the file lacks was taken out of it."""
         size = fields.get("head_seq")
         if type(size) is not int or not 0 < size < 2**63:
             return
@@ -172,7 +173,7 @@ class Declarations:
             self._findings.add(place.finding(Kind.CHECKPOINT_SIGNATURE_MISMATCH, seq, note=note))
 
     def _holds(self, chain: str, size: int, root: str) -> bool:
-        """Whether this checkpoint is there; the records are then compared with it like any other.
+        """Whether the file has this checkpoint; then the records are compared with it anyway.
 
         Without a file of checkpoints nothing is anchored, whatever key is trusted.
         """

@@ -15,7 +15,7 @@ from audit_emit._format.record import parsed
 from audit_emit.errors import VerificationError
 
 KEPT = 1000
-"""Findings of one kind that are kept; the others are counted."""
+"""How many findings of one kind are kept; the others are counted."""
 
 
 class Kind(StrEnum):
@@ -53,7 +53,7 @@ INFORMATIVE = frozenset(
         Kind.UNKNOWN_VERSION,
     }
 )
-"""Told by the log itself, or newer or older than this verifier."""
+"""Kinds that change no verdict: declared by the log itself, or of another version of the format."""
 
 INCOMPLETE = frozenset({Kind.TORN_TAIL, Kind.DECLARED_GAP, Kind.KEY_UNAVAILABLE})
 """What could not be checked, or is declared as missing: neither good nor tampered with."""
@@ -101,10 +101,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         chain: the chain that was followed; empty when there was none.
         records: chained records that were read.
         legacy: records from before the chain.
-        unclaimed: bytes and SHA-256 of the records before the chain that nobody vouches for.
+        unclaimed: size and SHA-256 of the records before the chain that no signed record declares.
         first_seq, last_seq, last_hash: the chain from end to end; 0 and empty without records.
         checkpoints: how many were read.
-        anchored_seq: head of the newest checkpoint whose signature and root hold; 0 without one.
+        anchored_seq: head of the newest checkpoint whose signature and root are right; else 0.
         anchored_at: when it was signed, as its line says.
         anchored_by: algorithm and id of the key that signed it.
         anchored_time: when it was signed, as a signature over the time proves, in seconds since
@@ -116,7 +116,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
             nobody was asked for, or not enough did.
         witnessed_by: the names of their keys.
         witnessed_time: when the first of them signed it, in seconds since 1970.
-        outside_seq: records of the newest checkpoint that was kept elsewhere and holds; 0 where
+        outside_seq: records of the newest checkpoint that was kept elsewhere and agrees; 0 where
             nothing was named.
         outside_time: when a timestamp authority saw it, in seconds since 1970; 0 without one.
         demanded: what was demanded of the anchor, in words; empty where nothing was.
@@ -184,14 +184,14 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 SHOWN = ("ts", "event_type", "user_id", "actor_kind")
-"""Members by which people know a record."""
+"""Members by which people recognise a record."""
 
 _LONGEST = 200
 """Characters of a member that are kept."""
 
 
 def seen(line: bytes) -> dict[str, str] | None:
-    """What a line that a finding is about says now, for people; nothing of it is checked."""
+    """The members of a line that help people recognise it; nothing of it is checked."""
     record = parsed(line)
     if record is None:
         return None
@@ -213,7 +213,7 @@ class Findings:
             self.kept.append(finding)
 
     def show(self, finding: Finding, line: bytes) -> None:
-        """Add a finding, with what its line says now."""
+        """Add a finding, with the members of its line."""
         if self.counts[finding.kind] < KEPT:
             finding = msgspec.structs.replace(finding, record=seen(line))
         self.add(finding)

@@ -1,11 +1,11 @@
-"""Lines that are no records, kept until the log declares them (``audit.recovered``) or does not.
+"""Lines that are no records: kept until a record declares them (``audit.recovered``), or the end.
 
-Lines that adjoin are one run. Who declares found a run behind the last record, so what is declared
-begins where the run does; it ends where a line ended then, and the run may have grown since.
-Therefore a run is hashed as it is read, and what is kept of it is bounded, however long it is.
+Adjacent lines are one run. The writer that declares them found the run after the last record, so
+the declared bytes begin where the run begins. They end where a line ended at that time; the run may
+have grown since. So a run is hashed while it is read, and only a bounded part of it is kept.
 
-Whoever can append a record can append a declaration. So one is believed where it stands just behind
-the bytes, as a writer puts it, or where a signature covers it (``Fragments.declare``).
+Whoever can append a record can append a declaration. So one only counts directly after the bytes,
+where a writer puts it, or where a signature covers it (``Fragments.declare``).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ ENDS = 128
 it: what is declared ends there."""
 
 RUNS = 256
-"""How many runs wait at most; lines of older ones can no longer be declared."""
+"""How many runs wait for a declaration at most; older ones can no longer be declared."""
 
 WAITING = 4 * KEPT
-"""How many findings the older runs have together at most, and how many declarations wait."""
+"""How many findings are kept of older runs, and how many declarations wait for a signature."""
 
 NEAR = 16
 """A writer declares bytes before it writes anything but a few other records about the log."""
@@ -134,13 +134,13 @@ class _Run:
 
 
 class _Declared(NamedTuple):
-    """A declaration that is not yet believed.
+    """A declaration that does not count yet.
 
     Attributes:
-        at: ``seq`` of the record that the bytes stand before.
+        at: ``seq`` of the record after the bytes.
         by: ``seq`` of the record that declares them.
-        tear: what it is if it is believed.
-        undeclared: what it is if not.
+        tear: the finding if it counts.
+        undeclared: the finding if it does not.
     """
 
     at: int
@@ -163,7 +163,7 @@ class Fragments:
         self._declared: list[_Declared] = []
 
     def hash_at(self, file: str, offset: int) -> Any:
-        """What a line that begins here is hashed into, to be given to ``add_hashed``."""
+        """The hash object for a line that begins here, to be given to ``add_hashed``."""
         return self._run(file, offset, None).hashed.copy()
 
     def add(self, finding: Finding, raw: bytes) -> None:
@@ -173,7 +173,7 @@ class Fragments:
         self.add_hashed(finding, len(raw), hashed)
 
     def add_many(self, file: str, offset: int, line: int, seq: int, data: bytes) -> None:
-        """Keep lines that are no records, and too short or too plain to be taken for one.
+        """Keep lines that are no records by their first look (``PLAIN``).
 
         Args:
             offset, line: of the first one.
@@ -197,7 +197,7 @@ class Fragments:
             line += 1
 
     def add_hashed(self, finding: Finding, size: int, hashed: Any) -> None:
-        """Keep what is known of a line that is no record."""
+        """Keep the size and the hash of a line that is no record."""
         run = self._run(finding.file, finding.offset or 0, finding.seq)
         with self._growing(run):
             run.add(finding, size, hashed)

@@ -1,12 +1,12 @@
-"""The judge of a log: what is found in its lines, one by one or proved in blocks.
+"""The rules by which the lines of a log are judged, one by one or proved in blocks.
 
 Pure: no I/O, no clock. What is checked, and what each finding means, is docs/wire-format.md,
 sections 2 to 7. The rules:
 
-1. A record is judged by its own bytes first. One whose hash is wrong was changed: nothing else that
-   it says is believed, and its successor may link to the hash it states or to the one it has.
+1. A record is judged by its own bytes first. One whose hash is wrong was changed: none of its other
+   members counts, and its successor may link to the hash it states or to the one it has.
 2. A record whose hash is right is judged by its link. A hole is reported where it ends; a record
-   of another chain, or one that was there before, is reported and passed over.
+   of another chain, or one that was there before, is reported and skipped.
 3. A line that is no record is only reported when no ``audit.recovered`` declares its bytes. A
    record that is not in the chain is one of these, unless it is older than the chain and whoever
    verifies, or a signed record, says so.
@@ -14,7 +14,7 @@ sections 2 to 7. The rules:
 5. A checkpoint is compared with the root over the bytes that were read, never over stated hashes.
 6. A key is trusted because it was pinned, or because a trusted key that was not retired by then
    signed its name. A change of key is looked at before the checkpoints that cover it.
-7. Whoever has a key is told when no signature is near enough to the end of the log.
+7. With a key, it is a finding when no signature is near enough to the end of the log.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ from audit_emit._verify.verdict import Verdict
 
 
 class Expected(NamedTuple):
-    """What a log is held against.
+    """What a log must agree with.
 
     Attributes:
         ring: pinned keys. Without the key of a checkpoint its signature is not checked.
-        heads: ``hash`` by ``seq``, noted down elsewhere.
+        heads: ``hash`` by ``seq``, kept elsewhere.
         chain: the id that the log's chain must have; empty when any will do.
         origin: that its checkpoints must have, with the chain or without it; the same.
         legacy: up to where records need not be chained.
-        from_seq: the chain is followed from this record on, and what is before it not looked at.
+        from_seq: the chain is verified from this record on, and lines before it are skipped.
         since: the same by ``ts``, as records have it.
-        ends_early: what is fed ends before the log does.
-        strict: a record must also be JSON that has the members of one. Without it, a line whose
-            hash and link hold is taken for what it was when it was written.
-        whole: what is fed is all that is there of the log: checkpoints that the chain declares
-            should be among it.
-        demand: what is demanded of the newest signature, if there are keys; ``None``: nothing.
-        kept: see ``Kept``; ``None``: what the log declares may be elsewhere.
+        ends_early: the verifier gets less than the whole log: its end is left out.
+        strict: a record must also be JSON with the members of a record. Without it, a line whose
+            hash and link are right is accepted as it is.
+        whole: the verifier gets all files of the log, so that checkpoints that the chain declares
+            must be among them.
+        demand: the requirements for the newest signature, if there are keys; ``None``: none.
+        kept: see ``Kept``; ``None``: declared bytes may be in files that are not read.
         start, leaves: why it does not begin with its first record; see ``Removals``.
     """
 
@@ -81,7 +81,7 @@ class Expected(NamedTuple):
 
 
 class Cursor:
-    """Where in the files of a log the verifier stands.
+    """The position of the verifier in the files of a log.
 
     Attributes:
         file: the name of the file.
@@ -100,7 +100,7 @@ class Cursor:
         self.file, self.offset, self.line = file, 0, 0
 
     def move(self, size: int, lines: int = 1) -> None:
-        """So many bytes in so many lines are judged."""
+        """Move on by a number of bytes and lines."""
         self.offset += size
         self.line += lines
 
@@ -111,10 +111,10 @@ class Cursor:
 
 
 class Judge:
-    """Holds what it is shown of a log against what is expected.
+    """Compares the lines of a log with what is expected, and collects findings.
 
     Args:
-        expected: what that is.
+        expected: what the log must agree with.
 
     Attributes:
         cursor: where the next line begins.
@@ -166,7 +166,7 @@ class Judge:
 
     @property
     def watch(self) -> Watch | None:
-        """Which records are counted; no checkpoint is added once this is asked for."""
+        """Which records are counted; no checkpoint may be added after this is read."""
         if self._demand is not None and self._watch is None:
             self._watch = Watch.at(self._demand.as_of, self.checkpoints.newest())
         return self._watch
@@ -179,7 +179,7 @@ class Judge:
     # What is shown.
 
     def block(self, proof: Proof, size: int) -> None:
-        """A block of so many bytes that was proved and links to the head."""
+        """A block of ``size`` bytes that was proved and links to the head."""
         at = self.cursor
         self.chain.settle(at.file)
         for own in proof.own:
@@ -235,7 +235,7 @@ class Judge:
             self.chain.goes_on(step, prev_hash, first=not row)
 
     def finish(self, ranks: Mapping[str, int]) -> Report:
-        """Compare with what the witnesses say of the end, and give the verdict.
+        """Compare the end with checkpoints and heads, and give the verdict.
 
         Args:
             ranks: the files in their order.
@@ -292,7 +292,7 @@ class Judge:
         self._declared.anchored(seq)
 
     def _look_inside(self, step: Step) -> None:
-        """A record whose hash is right: written by a writer, but by which one?"""
+        """Check the content of a record whose hash is right: is it JSON, and a declaration?"""
         place, seq = step.place, step.record.seq
         record = parsed(step.line)
         if record is None or not isinstance(record.get("event_type"), str):

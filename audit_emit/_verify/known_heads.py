@@ -1,6 +1,6 @@
-"""What is known of a log from outside its records: its checkpoints, and heads that were noted down.
+"""The checkpoints of a log, and heads that were kept elsewhere.
 
-Pure, but for the temporary file in which ``Table`` keeps what it knows of many checkpoints.
+Pure, except for the temporary file in which ``Table`` keeps many checkpoints.
 """
 
 from __future__ import annotations
@@ -15,12 +15,29 @@ from audit_emit._format.line_splitter import first_lines
 from audit_emit._format.record import MAX_SEQ
 from audit_emit._readers.base import CheckpointLine
 from audit_emit._signing.trusted_keys import ED25519, HMAC_SHA256, Verdict
-from audit_emit._verify.checkpoint_table import FORGED, NO_KEY, OK, Place, Signer, Table, Witness
+from audit_emit._verify.checkpoint_table import (
+    FORGED,
+    NO_KEY,
+    OK,
+    KnownCheckpoint,
+    Place,
+    Signer,
+    Table,
+)
 from audit_emit._verify.findings import KEPT, Findings, Kind
 from audit_emit._verify.spool import Numbers, distinct
 from audit_emit.errors import UnknownVersionError
 
-__all__ = ["FORGED", "LONGEST", "NO_KEY", "OK", "Checkpoints", "Place", "Witness", "parse_heads"]
+__all__ = [
+    "FORGED",
+    "LONGEST",
+    "NO_KEY",
+    "OK",
+    "Checkpoints",
+    "KnownCheckpoint",
+    "Place",
+    "parse_heads",
+]
 
 LONGEST = 64 * 1024
 """Bytes of a line; a checkpoint has a few hundred."""
@@ -41,7 +58,7 @@ class Checkpoints:
         self.file = ""
         """The file that they came from; empty when there was none."""
         self.keys: Succession = keys
-        """Those that are trusted by now."""
+        """The keys that are trusted now, with those that changes of key added."""
         self._findings = findings
         self._origin = origin
         self._table = Table()
@@ -65,7 +82,7 @@ class Checkpoints:
             self._findings.add(place.finding(Kind.KEY_UNAVAILABLE, note=note))
             return
         except ValueError as error:
-            # A signer that died in the middle of a line leaves its beginning; the next one ends it.
+            # A signer that was killed while writing leaves a part of a line; the next one ends it.
             kind = Kind.MALFORMED_LINE if line.endswith(b"}") else Kind.TORN_TAIL
             self._findings.add(place.finding(kind, note=str(error)))
             return
@@ -79,7 +96,7 @@ class Checkpoints:
         self._table.add(found, (place.offset, place.line), signer, state, late=late)
 
     def take(self, one: CheckpointLine) -> None:
-        """Take what a reader gives as one line."""
+        """Add a line as a reader gives it: whole, torn, or too long."""
         place = Place(*one.place)
         self.file = place.file
         if one.lines > 1:
@@ -105,14 +122,14 @@ class Checkpoints:
         return _STATES[check(found, self.keys.ring)]
 
     def newest(self) -> int:
-        """The highest record that a checkpoint with a good signature covers, late ones aside.
+        """The highest record that a checkpoint with a good signature covers, without late ones.
 
-        As it is before the log is read: which keys are retired is not known yet.
+        It is asked before the log is read, when it is not known yet which keys are retired.
         """
         return self._newest
 
     def covering(self, seq: int) -> int:
-        """How many cover a record, those that are forged aside. A copy of one is the same one."""
+        """How many checkpoints cover a record, without forged ones; copies count once."""
         table = self._table
         return distinct(
             table.size_at(index).to_bytes(8, "big") + _digest(table.signer_at(index).name)
@@ -165,9 +182,9 @@ class Checkpoints:
         self._findings.count(kind, count - len(kept))
 
     def _decide(self, index: int) -> None:
-        """Judge a checkpoint by the changes of key before the records that it covers end.
+        """Judge the key of a checkpoint by the changes of key up to the last record it covers.
 
-        Once, when the chain is there: all of these changes are known by then, and no others count.
+        This is done once, when the chain is at that record: all these changes are known then.
         """
         table = self._table
         if not table.decide(index):
@@ -195,7 +212,7 @@ class Checkpoints:
     def _check_again(self, index: int) -> None:
         checkpoint = self._table.unchecked(index)
         if checkpoint is None:
-            return  # the id of a shared key is all that a log has
+            return  # the log has no more than the id of a shared key
         state = _STATES[check(checkpoint, self.keys.ring)]
         self._table.judge(index, state)
         if state == FORGED:
@@ -203,7 +220,7 @@ class Checkpoints:
             self._forged(one.place, one.seq, signer, checkpoint.signature)
 
     def settle(self) -> None:
-        """Report the keys that nobody has."""
+        """Report the keys of checkpoints that were not given."""
         self.decide()
         missing: dict[Name, int] = {}
         more = distinct(self._missing(missing))
@@ -217,9 +234,9 @@ class Checkpoints:
         self._findings.count(Kind.KEY_UNAVAILABLE, more)
 
     def _missing(self, first: dict[Name, int]) -> Iterator[bytes]:
-        """The first checkpoint of each missing key goes into ``first``, and what is too many here.
+        """Put the first checkpoint of each missing key into ``first``, at most ``KEPT`` of them.
 
-        Only ``KEPT`` of them are told; the others are counted.
+        The others are returned, to be counted.
         """
         for index, state in enumerate(self._table.states):
             if state != NO_KEY:
@@ -233,14 +250,16 @@ class Checkpoints:
                 yield _digest(name)
 
     def sizes(self) -> Numbers:
-        """``head_seq`` of all of them, ascending, none twice."""
+        """``head_seq`` of all checkpoints, ascending, without duplicates."""
         return self._table.sizes()
 
-    def at(self, seq: int) -> Iterator[Witness]:
+    def at(self, seq: int) -> Iterator[KnownCheckpoint]:
         """Those whose head is record ``seq``."""
         return map(self.__getitem__, self._table.of_size(seq))
 
-    def like(self, size: int, chain: str, members: Mapping[str, object]) -> Iterator[Witness]:
+    def like(
+        self, size: int, chain: str, members: Mapping[str, object]
+    ) -> Iterator[KnownCheckpoint]:
         """Those of this size and chain that have these members, in the order of their file.
 
         Args:
@@ -260,21 +279,21 @@ class Checkpoints:
                 return any(one.key == name for one in found)
         return True
 
-    def decided(self, seq: int) -> Iterator[Witness]:
-        """The same, once the chain is at that record: its changes of key count by then."""
+    def decided(self, seq: int) -> Iterator[KnownCheckpoint]:
+        """As ``at``, but only when the chain is at that record, so that changes of key count."""
         for index in self._table.of_size(seq):
             self._decide(index)
             yield self[index]
 
     def decide(self) -> None:
-        """The chain is at its end: so are its changes of key."""
+        """Judge the remaining checkpoints: at the end of the chain all changes of key are known."""
         for index in range(len(self)):
             self._decide(index)
 
-    def __getitem__(self, index: int) -> Witness:
-        return self._table.witness(index, self.file)
+    def __getitem__(self, index: int) -> KnownCheckpoint:
+        return self._table.checkpoint(index, self.file)
 
-    def __iter__(self) -> Iterator[Witness]:
+    def __iter__(self) -> Iterator[KnownCheckpoint]:
         return map(self.__getitem__, range(len(self)))
 
 
@@ -283,7 +302,7 @@ def _digest(name: Name) -> bytes:
 
 
 def parse_heads(heads: Mapping[int, str]) -> Mapping[int, str]:
-    """Heads that were noted down: ``seq`` to ``hash``.
+    """Check heads that were kept elsewhere: ``seq`` to ``hash``.
 
     Raises:
         ValueError: one is no head.

@@ -1,7 +1,7 @@
-"""Records from before there was a chain: nothing vouches for them, unless somebody says so.
+"""Records from before there was a chain, which no hash protects.
 
-They are only taken for what they are where whoever verifies names the boundary, or where a record
-of the chain that a signature covers holds their hash (``audit.legacy``). Pure.
+They are only accepted where the user of the verifier names the boundary, or where a signed record
+of the chain has their hash (``audit.legacy``). Pure.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Legacy:
     """The lines that are not in the chain: which of them are records from before there was one.
 
     Args:
-        findings: where they are told.
-        boundary: up to where whoever verifies accepts them.
+        findings: where they are reported.
+        boundary: up to where the user of the verifier accepts them.
     """
 
     def __init__(self, findings: Findings, boundary: Boundary) -> None:
@@ -122,7 +122,7 @@ class Legacy:
         Args:
             anchored: a signature covers the chain up to this record.
             keys: there are keys to check signatures with.
-            chained: there is a chain. Where there is none, nothing is found, whatever they say.
+            chained: there is a chain; without one these records are reported as they are.
         """
         if not self._lines:
             return

@@ -1,4 +1,4 @@
-"""What others say of a log, as whoever verifies it has it: keys, a policy and files of theirs."""
+"""Reads what the user of a verifier has from others: keys of witnesses, a policy, anchors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _Path = str | os.PathLike[str]
 
 
 class Sources(NamedTuple):
-    """Where it is.
+    """The names of these files and keys, as the user gives them.
 
     Attributes:
         witnesses: verifier keys, or files with one on each line.
-        quorum: so many of them are enough; all if not given.
+        quorum: how many of them are enough; all if not given.
         policy: the file of a C2SP tlog-policy instead.
-        anchors: files that places outside have kept.
+        anchors: files with checkpoints that were kept elsewhere.
         tsa_certificates: roots of a timestamp authority, in PEM; only what it stamped counts.
     """
 
@@ -41,7 +41,7 @@ class Sources(NamedTuple):
 
 
 class Others(NamedTuple):
-    """What ``Options`` have of others.
+    """The content of these files, for ``Options``.
 
     Attributes:
         ring: the keys of the log, with those that the policy names.
@@ -57,15 +57,15 @@ class Others(NamedTuple):
 
 
 def others_of(sources: Sources, ring: KeyRing, *, whole: bool = True) -> Others:
-    """Read it.
+    """Read the files.
 
     Args:
-        sources: where it is.
+        sources: their names.
         ring: the keys of the log.
         whole: whether the whole log is verified.
 
     Raises:
-        ValueError: it says nothing that can be used, or there is nothing to compare it with.
+        ValueError: a file cannot be used, or only a part of the log is verified.
         ModuleNotFoundError: a token cannot be checked without an extra.
         OSError: a file cannot be read.
     """
@@ -73,7 +73,7 @@ def others_of(sources: Sources, ring: KeyRing, *, whole: bool = True) -> Others:
     if not whole and (policy is not None or sources.anchors):
         # Others have signed a tree over the whole log: of a part there is no root to compare.
         raise ValueError(
-            "what others have seen is compared with the whole log, and this is a part of it"
+            "witnesses and anchors are compared with the whole log, and this is a part of it"
         )
     ring = KeyRing([*ring.keys, *policy.logs]) if policy is not None else ring
     own = {key.public for key in ring.keys if isinstance(key, Ed25519Key)}
@@ -118,7 +118,7 @@ def _policy_of(keys: Sequence[str], quorum: int | None) -> Policy:
         else:
             data = _read(key, LONGEST + 1)
             if len(data) > LONGEST:
-                # The witnesses at its end would not be asked for, unnoticed.
+                # Otherwise the witnesses at its end would not be required, and nobody would notice.
                 raise ValueError(f"{visible(key)} is no file of verifier keys: it is too long")
             texts += data.decode("utf-8", "replace").split()
     try:
@@ -132,7 +132,7 @@ def _anchors_in(paths: Sequence[_Path]) -> list[Anchored]:
     for path in paths:
         data = _read(path, MOST_KEPT + 1)
         if len(data) > MOST_KEPT:
-            # What is after its beginning would not count, unnoticed.
+            # Otherwise the anchors after its beginning would not count, and nobody would notice.
             raise ValueError(
                 f"{visible(os.fspath(path))} has more than {MOST_KEPT} bytes: split it at the end "
                 "of a line, and name each part as an anchor"

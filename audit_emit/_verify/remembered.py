@@ -1,7 +1,7 @@
-"""What was verified before, kept in a file of the verifier's own, to be compared the next time.
+"""The file of ``verify --remember``: what was verified, to be compared the next time.
 
-A key can sign several logs, and older copies of a log are true as far as they go. Who remembers
-which chain was there, and how far it was signed, sees when another one stands in its place.
+A key can sign several logs, and an older copy of a log verifies, too. Remembering which chain was
+verified, and how far it was signed, shows when another log or an older copy is in its place.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def remembered(verified: Verified, path: Path) -> Verified:
 def _differs(before: Seen, report: Report, path: Path) -> Finding | None:
     file = path.name
     if not report.anchored_seq:
-        return None  # nothing to compare: why there is no signature is told already
+        return None  # nothing to compare: another finding says why there is no signature
     mine, theirs = (before.origin, before.chain), (report.origin, report.chain)
     if mine != theirs:
         note = "another log was verified here before"

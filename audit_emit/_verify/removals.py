@@ -1,8 +1,8 @@
-"""Records that were removed on purpose: the beginning of what is left, and who vouches for it.
+"""Records that were removed on purpose: where the log begins now, and whether that is signed.
 
-A log may begin after its first record if a record ``audit.pruned`` of it says so, which a trusted
-key signed, about a tree that a checkpoint covers. The record stands behind what is left, so the
-chain is followed from what it says, and judged when it is reached. Pure, but for ``leaves``.
+A log may begin after its first record if a record ``audit.pruned`` says so, which a trusted key
+signed, about a tree that a checkpoint covers. That record comes later in the log. So the chain is
+followed from where it says, and the record is judged when it is reached. Pure, except ``leaves``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from audit_emit._verify.known_heads import FORGED, Checkpoints, Place
 Take = Callable[[dict[str, Any], str, int, Place], None]
 
 CARRIED = RECORD
-"""What findings call the lines that a removal carries."""
+"""The name in findings of lines that a record of a removal carries."""
 
 
 class Removals:
@@ -33,7 +33,7 @@ class Removals:
 
     Args:
         start: the record that says why the log does not begin with its first one.
-        leaves: the hashes of the records that are gone; ``None`` where nobody keeps them.
+        leaves: the hashes of the removed records; ``None`` where they are not kept.
         keys, checkpoints, findings: of the verifier.
     """
 
@@ -59,10 +59,11 @@ class Removals:
     def begin(self, block: bytes, chain: Chain, anchors: Anchors, take: Take) -> None:
         """Look for the first record in a block of whole lines, and begin there.
 
-        What was removed only in part may begin before: it leads to the last record that is gone.
+        If a removal was interrupted, the files may begin earlier than it says; these records are
+        followed up to the last removed one.
 
         Args:
-            take: given each record that is gone and still counts.
+            take: called with each removed record that the removal carries, and that still counts.
         """
         link = next(filter(None, map(link_of, split_lines(block))), None)
         if link is None or self.start is None:
@@ -136,7 +137,7 @@ class Removals:
         return self._not_covered(removal, seq) if self._checkpoints.file else ""
 
     def _not_covered(self, removal: Removal, seq: int) -> str:
-        """Why the checkpoints do not bear it out; empty where they do."""
+        """Why the checkpoints do not confirm the removal; empty where they do."""
         wanted = {"root_hash": removal.root_hash}
         like = self._checkpoints.like(removal.size, removal.chain, wanted)
         if not any(one.state != FORGED and one.head == removal.head_hash for one in like):
@@ -147,7 +148,7 @@ class Removals:
         return ""
 
     def end(self, *, to_the_end: bool) -> None:
-        """The log is at its end: was the record there that its beginning rests on?
+        """The log is at its end: report a beginning that no record declared.
 
         Args:
             to_the_end: all of the log was read.

@@ -1,7 +1,7 @@
-"""Many small records beside a log: in memory while they are few, in a temporary file beyond that.
+"""Small rows of bytes: in memory while they are few, in a temporary file beyond that.
 
-A log may have millions of checkpoints, and a forged one whatever its author likes. What is kept of
-each is written here, so that a verifier needs the same memory for all of them.
+A log may have millions of checkpoints, and a forged log any number. What a verifier keeps of each
+is written here, so that its memory is bounded.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from itertools import islice, pairwise
 from typing import IO, overload
 
 PAGE = 16 * 1024
-"""Bytes that are read at a time."""
+"""Bytes of a page, the unit in which the file is read."""
 
 _KEEP = 16 * PAGE
 """Bytes that wait in memory to be written."""
 
 _PAGES = 16
-"""Pages that are remembered."""
+"""How many pages are cached."""
 
 _RUN = 32 * 1024
-"""Records that are sorted at a time."""
+"""How many rows are sorted in memory at a time."""
 
 
 class Spool:
@@ -67,7 +67,7 @@ class Spool:
         self._written += size
 
     def read(self, at: int, size: int) -> bytes:
-        """So many bytes from a place on, all of which were appended."""
+        """``size`` bytes from a place on, all of which were appended."""
         if at >= self._written:
             return bytes(self._new[at - self._written : at - self._written + size])
         number, begin = divmod(at, PAGE)
@@ -75,7 +75,7 @@ class Spool:
         return data if len(data) == size else data + self.read(at + len(data), size - len(data))
 
     def chunks(self, begin: int, end: int, size: int) -> Iterator[bytes]:
-        """The bytes between two places, so many at a time; none of them is remembered."""
+        """The bytes between two places, ``size`` at a time; they are not cached."""
         for at in range(begin, end, size):
             stop = min(at + size, end)
             stored = max(min(stop, self._written) - at, 0)
@@ -87,7 +87,7 @@ class Spool:
         if found is None:
             if self._file is None:
                 return b""
-            # At a place of its own, as processes that were forked read the same file.
+            # pread, as forked processes share the file position.
             found = os.pread(self._file.fileno(), PAGE, number * PAGE)
             self._pages[number] = found
             if len(self._pages) > _PAGES:
@@ -106,7 +106,7 @@ class Rows:
         return len(self._spool) // self._width
 
     def append(self, row: bytes) -> None:
-        """One more."""
+        """Add a row."""
         self._spool.append(row)
 
     def __getitem__(self, number: int) -> bytes:
@@ -116,7 +116,7 @@ class Rows:
         return map(self.__getitem__, range(len(self)))
 
     def many(self, first: int, count: int) -> bytes:
-        """So many of them from one on, as far as there are."""
+        """``count`` rows from one on, or fewer at the end."""
         count = min(count, len(self) - first)
         return self._spool.read(first * self._width, count * self._width)
 
@@ -194,7 +194,7 @@ def distinct(rows: Iterable[bytes]) -> int:
 
 
 class Numbers(Sequence[int]):
-    """Numbers in ascending order, none of them twice; may be asked in processes that were forked.
+    """Numbers in ascending order, without duplicates; forked processes can read them, too.
 
     Args:
         numbers: in ascending order.

@@ -1,4 +1,4 @@
-"""Where a chain is followed from, if not from its first record on. Pure."""
+"""Where verification begins, if not with the first record. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from audit_emit._verify.chain_position import Branch
 
 
 class Beginning:
-    """Waits for the first record that was asked for.
+    """Skips lines up to the first record that was asked for.
 
     Args:
         seq: its number, at least.
@@ -26,13 +26,13 @@ class Beginning:
         self._since = since
 
     def look(self, block: bytes) -> tuple[int, re.Match[bytes] | None]:
-        """Pass over lines.
+        """Skip lines.
 
         Args:
             block: whole lines, with their newlines.
 
         Returns:
-            How many bytes are passed over, and the link of the record with which to begin.
+            How many bytes are skipped, and the link of the record with which to begin.
         """
         for end, line in placed_lines(block):
             link = link_of(line)

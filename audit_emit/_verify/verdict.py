@@ -15,13 +15,13 @@ from audit_emit._verify.findings import TAMPERED, Finding, Findings, Kind, Repor
 
 
 class Verdict(NamedTuple):
-    """What the log is held against at its end.
+    """The state of the log at its end, and what is required of it.
 
     Attributes:
         anchors: the newest signature.
         policy: how often the log is signed, as far as a signature covers that.
         tail: the records after the newest signature.
-        demand: what is demanded of it; ``None``: nothing.
+        demand: the requirements for that signature; ``None``: none.
     """
 
     anchors: Anchors
@@ -30,7 +30,7 @@ class Verdict(NamedTuple):
     demand: Demand | None
 
     def judge(self, findings: Findings) -> None:
-        """Report what is demanded and not there, unless it is known why."""
+        """Report a requirement that is not met, unless another finding explains it."""
         if self.demand is None or not TAMPERED.isdisjoint(findings.counts):
             return
         newest = self.anchors.newest
@@ -46,9 +46,9 @@ class Verdict(NamedTuple):
         return self.tail.counted(self.anchors.checkpoints_from_newest())
 
     def _signed(self) -> str:
-        """When the newest checkpoint was signed, at the least.
+        """The earliest time at which the newest checkpoint can have been signed.
 
-        Where the time itself is not signed, the last record that is covered has one that is.
+        If its own time is not signed, that of the last record that it covers is.
         """
         newest = self.anchors.newest
         if newest is not None and newest.time:
@@ -68,7 +68,7 @@ class Verdict(NamedTuple):
         unclaimed: tuple[int, str] | None,
         partial: bool,
     ) -> Report:
-        """All of it, for people and machines.
+        """The report.
 
         Args:
             findings: see ``Report``, as are the others.

@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 _PLAIN = re.compile(rb'(?:[^\n]{0,22}\n|[^\n{]*(?<!"\})\n){1,4096}')
-"""Lines that are no records at first sight: shorter than any, or neither the beginning of an
-object nor the end of a chain's link."""
+"""Lines that are certainly no records: too short, or without both the beginning of an object and
+the end of a record."""
 
 
 class Verifier:
@@ -42,7 +42,7 @@ class Verifier:
     ``begin``, ``feed`` and ``end``; then ``finish``.
 
     Args:
-        expected: what the log is held against; nothing if not given.
+        expected: what the log must agree with; nothing if not given.
 
     Raises:
         ValueError: ``expected.heads`` holds something else.
@@ -65,7 +65,7 @@ class Verifier:
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """What is known of the log's checkpoints."""
+        """The checkpoints that were added."""
         return self._judge.checkpoints
 
     @property
@@ -152,7 +152,7 @@ class Verifier:
         self.findings.add(Finding(Kind.KEY_UNAVAILABLE, file, note=note))
 
     def finish(self) -> Report:
-        """Compare with what the witnesses say of the end, and give the verdict."""
+        """Compare the end with checkpoints and heads, and give the verdict."""
         return self._judge.finish(self._ranks)
 
     def _block(self, block: bytes) -> None:
@@ -179,7 +179,7 @@ class Verifier:
             start = stop + 1
 
     def _pass_over(self, block: bytes) -> bytes:
-        """What is left of a block from the first record on that was asked for."""
+        """The part of a block from the first record on that was asked for."""
         size, link = self._judge.begin.look(block)
         self._cursor.move(size, block.count(b"\n", 0, size))
         if link is not None:

@@ -1,4 +1,4 @@
-"""Verify a log: feeds a verifier with what a reader gives, and never judges by itself.
+"""Verifies a log: feeds a verifier with the blocks of a reader, and never judges by itself.
 
 The verdict is ``Verifier``'s alone. Where a reader can have blocks proved by other processes
 (``ProvingReader``), a block that they cannot prove is fed here, line by line, so the findings are
@@ -39,7 +39,7 @@ from audit_emit._verify.verifier import Boundary, Demand, Expected, Verifier
 from audit_emit._verify.witnessed import witnessed
 
 Progress = Callable[[int, int], None]
-"""Called with the bytes done and the bytes that there are."""
+"""Called with the number of bytes done, and of all bytes."""
 
 
 class Options(NamedTuple):
@@ -114,9 +114,9 @@ def verify_log(
     """Verify one log.
 
     Args:
-        beside: shown each block before it is judged, and each flaw, so that whoever wants to know
-            more of a log need not read it again. Several processes (``options.jobs``) prove blocks
-            without it.
+        beside: called with each block before it is judged, and with each flaw, for callers that
+            need the records as well, without reading the log twice. With several processes
+            (``options.jobs``) it does not get blocks that those have proved.
 
     Raises:
         OSError: it cannot be read.
@@ -154,10 +154,10 @@ def verify_log(
 def _expected(
     reader: LogReader, options: Options, heads: Mapping[int, str], *, anchored: bool
 ) -> Expected:
-    """What the log of a reader is held against.
+    """What the log of a reader must agree with.
 
     Args:
-        heads: those that an archive vouches for.
+        heads: those from the signed manifests of an archive.
         anchored: there are checkpoints.
     """
     now = _now() if options.as_of is None else options.as_of
@@ -185,7 +185,7 @@ def _expected(
 
 
 def _leaves(reader: LogReader) -> Leaves | None:
-    """Where the hashes of records are kept that are not in the log any more."""
+    """A function that reads the kept hashes of removed records; ``None`` where there are none."""
     if not reader.whole or not reader.directory:
         return None
     return partial(leaves_of, Store(reader.directory))
@@ -219,7 +219,7 @@ class _Fed:
         self._part = ""
 
     def take(self, item: Block | Flaw | ProvedBlock) -> None:
-        """The next of what a reader gives."""
+        """Feed the next item of a reader."""
         if isinstance(item, Flaw):
             if item.kind == MISSING:
                 self._verifier.missing(item.part, item.note)

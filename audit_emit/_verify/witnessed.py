@@ -1,8 +1,8 @@
-"""Whether enough witnesses cosigned a log: with keys that whoever verifies has pinned.
+"""Whether enough witnesses cosigned a log, checked with keys that the user of the verifier pinned.
 
-The cosignatures lie beside the log, where anybody may have put them or taken them away. Each is
-checked with its key; what it covers must be a checkpoint of the log that holds. So a witness keeps
-the log from being shown otherwise than it saw it, also by somebody who has the key of the log.
+The cosignatures are in files beside the log, where anybody may have added or removed some. Each is
+checked with its key, and must be for a checkpoint that the log has. So even the owner of the log's
+key cannot present another history than the witnesses have seen.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Tree = tuple[str, int, bytes]
 
 
 def witnessed(reader: LogReader, report: Report, policy: Policy, ring: KeyRing) -> Report:
-    """A verdict, with what witnesses say of the log.
+    """The report, after checking the cosignatures of witnesses.
 
     Args:
         reader: of the log.
-        report: what was found without them.
+        report: the report without them.
         policy: who must have cosigned it.
-        ring: the trusted keys of the log, with those that it was handed over to.
+        ring: the trusted keys of the log, with those that took their place.
     """
     own = {key.public for key in ring.keys if isinstance(key, Ed25519Key)}
     seen = _seen(reader, policy, report.origin, own)
@@ -66,8 +66,8 @@ def _seen(
 ) -> dict[Tree, dict[str, int]]:
     """By tree, the witnesses that cosigned it, and when: by their names in the policy.
 
-    A key of the log (``own``) is no witness of it: it signs the time under each checkpoint as a
-    witness does, so what it signed says nothing more than the checkpoint.
+    A key of the log (``own``) is no witness of it. Its signatures over the time of a checkpoint
+    have the same form as those of witnesses, but prove nothing more than the checkpoint.
     """
     seen: dict[Tree, dict[str, int]] = {}
     by_id = {
@@ -86,7 +86,7 @@ def _seen(
 
 
 def _lines(reader: LogReader) -> Iterator[tuple[bytes, Signature]]:
-    """The text and the signature line of what lies beside the log; nothing of it is checked."""
+    """The text and the signature of each kept cosignature; they are not checked."""
     directory = signer_directory(reader)
     if not directory:
         return
@@ -121,12 +121,12 @@ def signed_roots(reader: LogReader, ring: KeyRing, trees: Iterable[Tree]) -> dic
 def differs(
     roots: Mapping[int, str], report: Report, tree: Tree, where: str, without: Kind
 ) -> Finding | None:
-    """What is wrong where somebody else has seen another tree than the log has.
+    """The finding where somebody else has another tree than the log; ``None`` if they agree.
 
     Args:
         roots: see ``signed_roots``.
-        where: what the finding is about.
-        without: what it is if the log has no checkpoint of that size.
+        where: the ``file`` of the finding.
+        without: its kind if the log has no checkpoint of that size.
     """
     _, size, root = tree
     if size > report.last_seq and not report.partial:

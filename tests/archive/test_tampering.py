@@ -215,7 +215,7 @@ def test_a_history_that_was_rewritten_on_the_disk_does_not_fit_the_archive(
         path.write_bytes(b"".join(line + b"\n" for line in made))
     where = [str(log.directory), f"s3://{bucket.name}/audit"]
     found = verify_paths(where, Options(RING))[0].report.findings
-    assert [one for one in found if one.note == "not the head that was noted down"]
+    assert [one for one in found if one.note == "not the head that was expected"]
 
 
 @pytest.mark.parametrize("lock", ["governance", "compliance"])
