@@ -18,7 +18,8 @@ from audit_emit import Emitter
 from audit_emit._settings.checks import SETTINGS
 from audit_emit._settings.settings import PREFIX
 from audit_emit.cli._exit import Exit
-from audit_emit.integrations._http import Exchange, Inbound, request_fields
+from audit_emit.integrations._exchange import Exchange
+from audit_emit.integrations._http import Inbound, request_fields
 from audit_emit.integrations._options import Options
 
 ROOT = Path(__file__).parent.parent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
-from audit_emit.integrations._http import MAX_LENGTH_DIGITS, Exchange, below
+from audit_emit.integrations._exchange import Exchange
+from audit_emit.integrations._http import MAX_LENGTH_DIGITS, below
 
 __all__ = [
     "Scope",
@@ -18,9 +19,6 @@ __all__ = [
 ]
 
 Scope = MutableMapping[str, Any]
-
-_ROUTED = frozenset(("fastapi", "route", "endpoint"))
-"""What routers put into a scope."""
 
 
 def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
@@ -38,13 +36,15 @@ def exchange_of(scope: Scope, read: frozenset[bytes]) -> Exchange:
     if root:
         below_root = below(path, str(root))
         exchange.app_paths = () if below_root is None else (below_root,)
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] | None = None
     for raw, value in scope.get("headers") or ():
         name = raw.lower()
         if name in read:
+            found = found or {}
             found.setdefault(name.decode("ascii"), []).append(value.decode("latin-1"))
-    exchange.headers = found
-    exchange.peer = client_host(scope)
+    if found is not None:
+        # Whose word a header is; a proxy middleware of the application may put another one there.
+        exchange.headers, exchange.peer = found, client_host(scope)
     return exchange
 
 
@@ -116,18 +116,18 @@ def route_of(scope: Mapping[str, Any], path: str) -> str | None:
     template. Starlette leaves only the endpoint, which identifies the route if no other route has
     the same endpoint.
     """
-    if _ROUTED.isdisjoint(scope):
-        return None
-    included = scope.get("fastapi")
+    included, routed = scope.get("fastapi"), scope.get("route")
     context = included.get("effective_route_context") if isinstance(included, dict) else None
-    routes: tuple[Any, ...] = (scope.get("route"),)
-    if context is not None:
-        routes = (context, getattr(context, "starlette_route", None), *routes)
-    for route in routes:
-        template = getattr(route, "path_format", None) or getattr(route, "path", None)
-        if template and isinstance(template, str):
-            # A mount without a route of its own below it: ``_mounted`` already holds its path.
-            return _mounted(scope, path) + ("/{path}" if hasattr(route, "routes") else template)
+    if context is not None or routed is not None:
+        routes: tuple[Any, ...] = (routed,)
+        if context is not None:
+            routes = (context, getattr(context, "starlette_route", None), routed)
+        for route in routes:
+            template = getattr(route, "path_format", None) or getattr(route, "path", None)
+            if template and isinstance(template, str):
+                mounted = _mounted(scope, path) if scope.get("root_path") else ""
+                # A mount without a route of its own below it: ``_mounted`` already holds its path.
+                return mounted + ("/{path}" if hasattr(route, "routes") else template)
     named = _route_of_endpoint(scope)
     return None if named is None else _mounted(scope, path) + named
 

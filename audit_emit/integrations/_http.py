@@ -10,14 +10,14 @@ it is well-formed *and* the sender is trusted; otherwise it is recorded as ``cli
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 from os import urandom
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from audit_emit._facade.adapters import SAME, bare_name, on_fork, renew
+from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._options import Address, Options
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
@@ -38,57 +38,6 @@ MAX_LENGTH_DIGITS = 18
 
 NORMAL_CLOSES = (1000, 1001, 1005)
 DENIED_CLOSES = (1008, 3000, 3003, 4401, 4403)
-
-
-class Exchange:
-    """The facts of one request and its outcome; an adapter fills them in as they become known.
-
-    What is not known yet is an attribute of the class, so that a request costs as much as what is
-    known of it.
-
-    Attributes:
-        kind: ``http`` or ``websocket``.
-        method: the HTTP method; empty for a websocket.
-        path: the whole path of the request, including a root path or mount point.
-        app_paths: the path without root path or mount point, for ``skip_paths``.
-        headers: the values of the headers that are read, by lower-case name.
-        peer: the address at the other end of the connection, whatever proxy headers say.
-        client: the address of the client after a server or middleware has applied proxy headers.
-        route: the template that matched ``path``, such as ``/items/{id}``.
-        started, ended: seconds of a monotonic clock.
-        status: of the response, ``None`` before there is one; 101 for an accepted websocket.
-        sent: bytes of the response body, ``None`` when they cannot be known.
-        complete: the whole response was sent, or the application closed the websocket.
-        disconnected: the client left before the response was complete, or closed the websocket.
-        error: the class of the exception that ended the request; its message is never kept.
-        code: the close code of the websocket.
-        messages_in, messages_out: websocket messages received and sent.
-        notes: oddities of the request, for the field ``notes`` of the record.
-    """
-
-    kind: Literal["http", "websocket"] = "http"
-    method: str = ""
-    path: str = ""
-    app_paths: tuple[str, ...] = ()
-    headers: Mapping[str, Sequence[str]] = MappingProxyType({})
-    peer: str = ""
-    client: str = ""
-    route: str | None = None
-    started: float = 0.0
-    ended: float | None = None
-    status: int | None = None
-    sent: int | None = 0
-    complete: bool = False
-    disconnected: bool = False
-    error: type[BaseException] | None = None
-    code: int | None = None
-    messages_in: int = 0
-    messages_out: int = 0
-    notes: tuple[str, ...] = ()
-
-    def __init__(self, **facts: Any) -> None:
-        if facts:
-            self.__dict__.update(facts)
 
 
 class Inbound(NamedTuple):
@@ -218,10 +167,11 @@ def client_address(options: Options, exchange: Exchange) -> str | None:
     ``X-Forwarded-For`` is read from the right, and only as far as trusted proxies have written it.
     A hop that is not an address ends the search.
     """
-    if options.client_ip == "off":
+    shown = options.client_ip
+    if shown == "off":
         return None
     if not options.trusted_proxies:
-        return _recorded(exchange.client[: 2 * MAX_ADDRESS], options.client_ip)
+        return _recorded(exchange.client[: 2 * MAX_ADDRESS], shown)
     address = parse_address(exchange.client)
     if options.trusts(address):
         for hop in _hops(exchange.headers.get("x-forwarded-for", ())):
@@ -336,19 +286,13 @@ def is_cancelled(error: type[BaseException] | None) -> bool:
 
 def result_fields(exchange: Exchange) -> dict[str, Any]:
     """``status``, ``outcome``, ``duration_ms`` and ``error`` (the exception's type only)."""
-    fields: dict[str, Any] = {}
-    _put_result(fields, exchange)
-    return fields
-
-
-def _put_result(fields: dict[str, Any], exchange: Exchange) -> None:
-    if exchange.status is not None:
-        fields["status"] = exchange.status
+    fields: dict[str, Any] = {} if exchange.status is None else {"status": exchange.status}
     fields["outcome"] = outcome(exchange)
     ended = exchange.started if exchange.ended is None else exchange.ended
     fields["duration_ms"] = round((ended - exchange.started) * 1000, 3)
     if exchange.error is not None:
         fields["error"] = bare_name(exchange.error)
+    return fields
 
 
 def request_fields(
@@ -362,17 +306,10 @@ def request_fields(
         inbound: the ids of the request; ``None`` where the client has sent none.
         scrub: redacts secrets in a text, by the rules of the record.
     """
-    http = exchange.kind == "http"
-    fields: dict[str, Any] = {"method": exchange.method[:32]} if http else {}
     path = exchange.path
-    fields["path"] = path if len(path) <= MAX_PATH else shorten_path(path, scrub)
-    if exchange.route:
-        fields["route"] = exchange.route[:MAX_PATH]
-    _put_result(fields, exchange)
-    if not http:
-        _put_messages(fields, exchange)
-    elif exchange.sent is not None and exchange.status is not None:
-        fields["bytes"] = exchange.sent
+    if len(path) > MAX_PATH:
+        path = shorten_path(path, scrub)
+    fields = _facts(exchange, path)
     address = client_address(options, exchange)
     if address is not None:
         fields["client_ip"] = address
@@ -381,9 +318,9 @@ def request_fields(
         fields["user_agent"] = printable(agents[0], MAX_USER_AGENT, scrub)
     notes = exchange.notes
     if inbound is not None:
-        sent = inbound.client_request_id
-        if sent is not None:
-            fields["client_request_id"] = printable(sent, MAX_CLIENT_ID, scrub)
+        claimed = inbound.client_request_id
+        if claimed is not None:
+            fields["client_request_id"] = printable(claimed, MAX_CLIENT_ID, scrub)
         notes = inbound.notes + notes
     if exchange.status is None and exchange.error is None and not exchange.disconnected:
         notes += ("no_response",)
@@ -392,8 +329,42 @@ def request_fields(
     return fields
 
 
-def _put_messages(fields: dict[str, Any], exchange: Exchange) -> None:
-    if exchange.code is not None:
-        fields["code"] = exchange.code
-    fields["messages_in"] = exchange.messages_in
-    fields["messages_out"] = exchange.messages_out
+def _facts(exchange: Exchange, path: str) -> dict[str, Any]:
+    """What a request was, up to its size."""
+    route, status, sent, ended = exchange.route, exchange.status, exchange.sent, exchange.ended
+    if (
+        status is not None
+        and 0 < status < 400
+        and route
+        and sent is not None
+        and ended is not None
+        and exchange.complete
+        and exchange.kind == "http"
+        and exchange.error is None
+        and not exchange.disconnected
+    ):
+        # Of nearly every request, what is put together below.
+        return {
+            "method": exchange.method[:32],
+            "path": path,
+            "route": route[:MAX_PATH],
+            "status": status,
+            "outcome": "success",
+            "duration_ms": round((ended - exchange.started) * 1000, 3),
+            "bytes": sent,
+        }
+    http = exchange.kind == "http"
+    fields: dict[str, Any] = {"path": path}
+    if http:
+        fields = {"method": exchange.method[:32], "path": path}
+    if route:
+        fields["route"] = route[:MAX_PATH]
+    fields |= result_fields(exchange)
+    if not http:
+        if exchange.code is not None:
+            fields["code"] = exchange.code
+        fields["messages_in"] = exchange.messages_in
+        fields["messages_out"] = exchange.messages_out
+    elif sent is not None and status is not None:
+        fields["bytes"] = sent
+    return fields

@@ -20,27 +20,27 @@ __all__ = ["outer_request"]
 Facts = tuple[str, str, str, dict[str, str]]
 """Method, path, query, headers by their names in WSGI."""
 
-MADE_OF = ("asgi.scope", "wsgi_environ")
+MADE_OF = _OF_ASGI, _OF_WSGI = ("asgi.scope", "wsgi_environ")
 """The keys under which a2wsgi keeps the original scope in an environ, and the other way round."""
-
-
-_BRIDGED = frozenset(MADE_OF)
 
 
 def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
     """The ``RequestAudit`` of an outer application for this ASGI scope or WSGI environ, if any."""
     audit = origin.get(KEY)
-    if audit is None and not _BRIDGED.isdisjoint(origin):
+    # Not a loop: nearly every request looks here.
+    if audit is None and (_OF_ASGI in origin or _OF_WSGI in origin):
         for name in MADE_OF:
             within = origin.get(name)
             if within is not None and isinstance(within, Mapping):
                 audit = audit or within.get(KEY)
     if audit is None:
         audit = SERVED.get()
+        if audit is None:
+            return None
         # A server may begin the next request of a connection where the answer to this one ended,
         # and so in its context, while this one still runs: who asks twice is served twice.
-        over = audit is None or audit.finished or audit.exchange.complete
-        if audit is None or over or not _same(audit.origin, origin):
+        over = audit.finished or audit.exchange.complete
+        if over or not _same(audit.origin, origin):
             return None
     # What somebody kept a copy of and serves again when that request is over is another one.
     return audit if isinstance(audit, RequestAudit) and not audit.finished else None

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._exchange import Exchange
 
 if TYPE_CHECKING:
     from asyncio import Task

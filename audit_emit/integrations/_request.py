@@ -6,9 +6,9 @@ request, fills in its ``exchange``, and calls ``finish``, which writes the recor
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar, Token
+from sys import modules
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
@@ -24,8 +24,9 @@ from audit_emit._facade.adapters import (
 )
 from audit_emit.context import EMPTY, VAR, AuditContext, update_request
 from audit_emit.integrations._common import Emits, scrub
+from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._http import (
-    Exchange,
+    Inbound,
     identify,
     new_id,
     parse_traceparent,
@@ -50,6 +51,9 @@ RECEIPT = "Audit-Receipt"
 SERVED: ContextVar[RequestAudit | None] = ContextVar("audit_emit_request", default=None)
 """The request that is being served in this context."""
 
+
+_TRACING = "opentelemetry.trace"
+"""The module of who traces, if the application has loaded it."""
 
 _NOWHERE: Mapping[str, Any] = MappingProxyType({})
 """The scope of a request that is over."""
@@ -116,10 +120,14 @@ class RequestAudit:
         exchange.started = perf_counter()
         self._options = options
         self._emitter = emitter
-        own_id = new_id()
-        inbound = identify(options, exchange, own_id) if exchange.headers else None
-        self._inbound = inbound
-        self.correlation_id: str = own_id if inbound is None else inbound.correlation_id
+        self._inbound: Inbound | None = None
+        self.correlation_id: str = new_id()
+        trace = live_span() if _TRACING in modules else None
+        if exchange.headers:
+            self._inbound = inbound = identify(options, exchange, self.correlation_id)
+            self.correlation_id = inbound.correlation_id
+            if trace is None:
+                trace = parse_traceparent(exchange.headers.get("traceparent", ()))
         self.finished: bool = False
         self.is_recorded: bool = options.requests
         self._receipt: Receipt | None = None
@@ -132,14 +140,11 @@ class RequestAudit:
         self.origin: Mapping[str, Any] = origin
         self.inner_origins = []
         self.declared = []
-        trace = live_span()
-        if trace is None and exchange.headers:
-            trace = parse_traceparent(exchange.headers.get("traceparent", ()))
         around = VAR.get()
         # A live context is not inherited: it belongs to another request, whose context has leaked,
         # for example out of a stream that was never closed.
         self.live: VerifiedContext = VerifiedContext(
-            around if isinstance(around, AuditContext) else EMPTY,
+            around if around is EMPTY or isinstance(around, AuditContext) else EMPTY,
             find_user,
             (self.correlation_id, *trace) if trace else (self.correlation_id,),
         )
@@ -236,7 +241,7 @@ class RequestAudit:
             exchange.ended = perf_counter()
         if error is not None:
             exchange.error = type(error)
-        who = self.live.context
+        who = self.live.known()
         for event in self.declared:
             self._emit(who, event.event_type, _event_fields, event, exchange)
         if options.requests and (not options.skip_paths or not self._is_skipped()):
@@ -277,7 +282,7 @@ def _event_fields(event: RouteEvent, exchange: Exchange) -> dict[str, Any]:
 
 def live_span() -> tuple[str, str] | None:
     """Trace id and span id of OpenTelemetry's current span, if the application has loaded it."""
-    trace = sys.modules.get("opentelemetry.trace")
+    trace = modules.get(_TRACING)
     if trace is None:
         return None
     try:

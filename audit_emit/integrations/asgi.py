@@ -32,7 +32,6 @@ from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.integrations._asgi_scope import (
     Scope,
     app_root,
-    client_host,
     exchange_of,
     look_at,
     route_of,
@@ -85,10 +84,12 @@ class AuditMiddleware:
         self._headers_read = frozenset(name.encode("ascii") for name in names)
         header = self._options.response_header
         self._response_header = header.lower().encode("ascii") if header else None
+        self._skips = bool(self._options.skip_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; anything but HTTP and websockets passes through unchanged."""
-        if scope["type"] not in ("http", "websocket"):
+        kind = scope["type"]
+        if kind != "http" and kind != "websocket":  # noqa: PLR1714 - a tuple takes longer
             await self.app(scope, receive, send)
             return
         outer = outer_request(scope)
@@ -101,7 +102,9 @@ class AuditMiddleware:
         exchange = exchange_of(scope, self._headers_read)
         find_user = partial(user_of, scope)
         audit = RequestAudit(self._options, self._emitter, exchange, scope, find_user)
-        connection = _AuditedConnection(scope, audit, receive, send, self._response_header)
+        connection = _AuditedConnection(
+            scope, audit, receive, send, self._response_header, self._skips
+        )
         entered = audit.enter()
         returned = False
         try:
@@ -115,7 +118,7 @@ class AuditMiddleware:
             audit.leave(entered)
             audit.release()
             # Some, as Django, return when the client has left, and threads of theirs go on.
-            if returned and (exchange.complete or exchange.kind == "websocket"):
+            if returned and (exchange.complete or kind == "websocket"):
                 audit.let_go()
 
 
@@ -129,10 +132,12 @@ class _AuditedConnection:
         receive: Receive,
         send: Send,
         header: bytes | None,
+        skips: bool,
     ) -> None:
         self._scope = scope
         self._audit = audit
         self._exchange = audit.exchange
+        self._skips = skips
         self._send = send
         self._header = header
         self._content_length_sent: int | None = None
@@ -173,7 +178,8 @@ class _AuditedConnection:
     async def send(self, message: Message) -> None:  # noqa: C901 - a call of a coroutine costs a microsecond
         kind = message["type"]
         exchange = self._exchange
-        if kind == "http.response.body":
+        is_body = kind == "http.response.body"
+        if is_body:
             if is_worth_a_look(exchange) and self._completes(message):
                 # Many servers accept and drop a response for a client that has left.
                 await (self._client or self._watched()).peek()
@@ -190,7 +196,7 @@ class _AuditedConnection:
             if exchange.status == 101 and exchange.code is None:
                 exchange.code = 1006
             raise
-        if kind == "http.response.body":
+        if is_body:
             # The body of a HEAD response stays in the server.
             if exchange.sent is not None and exchange.method != "HEAD":
                 exchange.sent += len(message.get("body", b""))
@@ -214,7 +220,9 @@ class _AuditedConnection:
 
     def end(self, error: BaseException | None) -> None:
         exchange = self._exchange
-        if isinstance(error, Exception) and exchange.kind == "http":
+        if error is None:
+            pass
+        elif isinstance(error, Exception) and exchange.kind == "http":
             if exchange.status is None and not exchange.disconnected:
                 exchange.status = 500
                 exchange.sent = None
@@ -222,14 +230,13 @@ class _AuditedConnection:
             # Starlette raises this in a handler when the client closes the websocket, and most
             # handlers let it pass. It is not a failure.
             error = None
-        self._finish(error)
+        if not self._audit.finished:
+            self._finish(error)
         if self._client is not None:
             self._client.close()
 
     def _finish(self, error: BaseException | None) -> None:
         audit = self._audit
-        if audit.finished:
-            return
         try:
             if audit.is_recorded or audit.declared:
                 self._look_at_scopes()
@@ -241,10 +248,14 @@ class _AuditedConnection:
     def _look_at_scopes(self) -> None:
         """Read them at the end, because routers and proxy middlewares write into the scope."""
         exchange, scope = self._exchange, self._scope
-        exchange.client = client_host(scope)
+        client = scope.get("client")
+        exchange.client = str(client[0]) if client else ""
         inner = self._audit.inner_origins
-        places = [place for place in reversed(inner) if "type" in place] if inner else ()
-        for each in (*places, scope) if places else (scope,):
+        if not inner and not self._skips:
+            if exchange.route is None:
+                exchange.route = route_of(scope, exchange.path)
+            return
+        for each in (*(place for place in reversed(inner) if "type" in place), scope):
             if exchange.route is None:
                 exchange.route = route_of(each, exchange.path)
             root = app_root(each)
@@ -304,7 +315,13 @@ class _AuditedConnection:
         exchange.ended = perf_counter()
         # After a 5xx response the exception itself may still arrive: Starlette sends the response
         # of its error handler first and raises then. The record waits for it.
-        if exchange.kind == "http" and exchange.status is not None and exchange.status < 500:
+        status = exchange.status
+        if (
+            status is not None
+            and status < 500
+            and exchange.kind == "http"
+            and not self._audit.finished
+        ):
             self._finish(None)
 
 

@@ -45,7 +45,7 @@ from audit_emit.integrations import _django_queries, _django_tracking
 from audit_emit.integrations._common import Emits
 from audit_emit.integrations._django_checks import check_middleware, options
 from audit_emit.integrations._django_tracking import Before, Tracked
-from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._request import KEY, RECEIPT, SERVED, RequestAudit, set_actor
 from audit_emit.integrations.wsgi import header_keys, headers_in

@@ -45,7 +45,7 @@ from audit_emit._facade.adapters import SETTINGS, current_emitter
 from audit_emit.context import VAR, LiveContext
 from audit_emit.errors import ConfigError
 from audit_emit.integrations._common import Emits
-from audit_emit.integrations._http import Exchange
+from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._request import KEY, RequestAudit, set_actor
 from audit_emit.integrations._request_context import FindUser

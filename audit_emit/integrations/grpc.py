@@ -29,9 +29,9 @@ import audit_emit
 from audit_emit._facade.adapters import bare_name, let_through
 from audit_emit.context import EMPTY
 from audit_emit.integrations._common import Emits, report_failure
+from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._grpc_deadline import is_late, seconds_left
 from audit_emit.integrations._http import (
-    Exchange,
     client_address,
     identify,
     is_cancelled,

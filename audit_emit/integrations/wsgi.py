@@ -25,7 +25,8 @@ from types import TracebackType
 from typing import Any, Protocol, Unpack
 
 from audit_emit.integrations._common import Emits
-from audit_emit.integrations._http import MAX_LENGTH_DIGITS, Exchange
+from audit_emit.integrations._exchange import Exchange
+from audit_emit.integrations._http import MAX_LENGTH_DIGITS
 from audit_emit.integrations._options import Options, RequestOptions
 from audit_emit.integrations._outer_request import outer_request
 from audit_emit.integrations._request import RECEIPT, RequestAudit
@@ -102,6 +103,8 @@ class AuditedApp:
         self._emitter = emitter
         self._host = host
         self._keys = header_keys(options)
+        header = options.response_header
+        self._header = None if header is None else (header, header.lower())
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         outer = outer_request(environ)
@@ -110,8 +113,7 @@ class AuditedApp:
         exchange = _exchange(environ, self._keys)
         find_user = self._host.user_of(exchange, environ)
         audit = RequestAudit(self._options, self._emitter, exchange, environ, find_user)
-        header = self._options.response_header
-        answer = _Answer(audit, environ, start_response, header, self._host.learn)
+        answer = _Answer(audit, environ, start_response, self._header, self._host.learn)
         entered = audit.enter()
         try:
             body = self._app(environ, answer.start)
@@ -147,7 +149,7 @@ class _Answer:
         audit: RequestAudit,
         environ: Environ,
         start_response: StartResponse,
-        header: str | None,
+        header: tuple[str, str] | None,
         learn: Callable[[RequestAudit], None],
     ) -> None:
         self.audit = audit
@@ -155,7 +157,6 @@ class _Answer:
         self._environ = environ
         self._start_response = start_response
         self._header = header
-        self._lower_header = None if header is None else header.lower()
         self._learn = learn
         self._length: int | None = None
 
@@ -168,7 +169,8 @@ class _Answer:
         # Before the first byte is sent, a second call with exc_info replaces the first (PEP 3333).
         if exc_info is not None and exc_info[0] is not None:
             exchange.error = exc_info[0]  # the response that starts is the answer to it
-        exchange.status = int(status[:3]) if status[:3].isdecimal() else None
+        number = status[:3]
+        exchange.status = int(number) if number.isdecimal() else None
         headers = self._looked_at(headers)
         if exchange.method == "HEAD" or exchange.status in BODYLESS:
             self._length = 0
@@ -192,6 +194,15 @@ class _Answer:
     def sent(self, data: bytes) -> None:
         if self._exchange.sent is not None:
             self._exchange.sent += len(data)
+
+    def passed(self, data: bytes) -> None:
+        """The same, of a step of the iterable; the last one completes the response."""
+        exchange, length = self._exchange, self._length
+        sent = exchange.sent
+        if sent is not None:
+            exchange.sent = sent = sent + len(data)
+        if length is not None and (sent or 0) >= length:
+            self.complete()
 
     def is_whole(self) -> bool:
         """Whether the server has as many bytes as ``Content-Length`` says."""
@@ -223,7 +234,8 @@ class _Answer:
 
     def _looked_at(self, headers: Headers) -> Headers:
         """The headers with the request id, unless the application has set one, and the receipt."""
-        header, wanted, is_set = self._header, self._lower_header, False
+        header, wanted = self._header or (None, None)
+        is_set = False
         self._length = None
         for name, value in headers:
             lower = name.lower()
@@ -261,9 +273,7 @@ class _Body:
         try:
             chunk = self._next()
             if not audit.finished:
-                answer.sent(chunk)
-                if answer.is_whole():
-                    answer.complete()
+                answer.passed(chunk)
             return chunk
         except StopIteration:
             answer.complete()
@@ -306,13 +316,15 @@ def header_keys(options: Options) -> tuple[tuple[str, str], ...]:
 def _exchange(environ: Environ, keys: Iterable[tuple[str, str]]) -> Exchange:
     exchange = Exchange()
     exchange.method = str(environ.get("REQUEST_METHOD") or "")
-    root, path = text_of(environ.get("SCRIPT_NAME")), text_of(environ.get("PATH_INFO"))
+    path = text_of(environ.get("PATH_INFO"))
+    root = text_of(environ.get("SCRIPT_NAME")) if environ.get("SCRIPT_NAME") else ""
     exchange.path = root + path
     if root:
         exchange.app_paths = (path or "/",)
-    exchange.headers = headers_in(environ, keys)
-    before_proxy = environ.get("werkzeug.proxy_fix.orig") or {}
-    exchange.peer = str(before_proxy.get("REMOTE_ADDR") or environ.get("REMOTE_ADDR") or "")
+    exchange.headers = headers = headers_in(environ, keys)
+    if headers:  # whose word they are
+        before_proxy = environ.get("werkzeug.proxy_fix.orig") or {}
+        exchange.peer = str(before_proxy.get("REMOTE_ADDR") or environ.get("REMOTE_ADDR") or "")
     return exchange
 
 

@@ -13,9 +13,9 @@ from support.for_each import for_each
 from audit_emit._fields.normaliser import Normaliser
 from audit_emit._redaction.redactor import Redactor
 from audit_emit.errors import ConfigError
+from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._http import (
     REQUEST_ID,
-    Exchange,
     Inbound,
     client_address,
     identify,

@@ -146,3 +146,24 @@ def test_what_is_added_to_a_request_that_is_over_is_in_no_other_one() -> None:
     over.also(lambda: "u-17")
     assert over.context.user_id == "u-17"
     assert other.context.user_id == ""
+
+
+def test_the_context_of_nobody_is_an_ordinary_one() -> None:
+    context = VerifiedContext(EMPTY, lambda: None, ("c", "t", "s")).context
+    assert type(context) is AnonymousContext
+    assert context == AuditContext("", "", "anonymous", "c", "t", "s")
+    assert context.replace(user_id="u").actor_kind == "user"
+    with pytest.raises(AttributeError, match="immutable"):
+        context.user_id = "u"
+
+
+def test_a_user_is_looked_up_once_for_the_first_record_of_a_request() -> None:
+    asked: list[int] = []
+
+    def find() -> str:
+        asked.append(1)
+        return "u-17"
+
+    live = VerifiedContext(EMPTY, find, ("c",))
+    assert (live.context.user_id, live.context.actor_kind) == ("u-17", "user")
+    assert len(asked) == 1
