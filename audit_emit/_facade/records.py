@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from audit_emit._format.chain import ZERO, body_of, leaf_hash
-from audit_emit._format.line_splitter import ended_lines, split_lines
+from audit_emit._format.line_splitter import MAX_LINE, ended_lines, split_lines
 from audit_emit._format.link import link_of
 from audit_emit._format.receipt_text import Claim, parse_receipt
-from audit_emit._format.record import MAX_SEQ, SERVICE, Head, head_of, is_time, ns_of, ts_of
+from audit_emit._format.record import MAX_SEQ, SERVICE, Head, head_of, is_time, ns_of, parsed, ts_of
 from audit_emit._loki.labels import Placement, placement_of, service_of, time_of, unwrapped
 from audit_emit._loki.records import Extent, hash_holds, is_cut
 
 __all__ = [
+    "MAX_LINE",
     "MAX_SEQ",
     "SERVICE",
     "ZERO",
@@ -28,6 +29,7 @@ __all__ = [
     "link_of",
     "ns_of",
     "parse_receipt",
+    "parsed",
     "placement_of",
     "service_of",
     "split_lines",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit_emit._repair.apply import DIRECTORY, Moved, apply, declare_legacy
+from audit_emit._repair.apply import DIRECTORY, Moved, apply, declare_legacy, service_of
 from audit_emit._repair.plan import Plan, plan_repair
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "apply",
     "declare_legacy",
     "plan_repair",
+    "service_of",
 ]

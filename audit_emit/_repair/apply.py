@@ -65,11 +65,12 @@ def apply(layout: Layout, actions: Sequence[Quarantine]) -> list[Moved]:
 
     Raises:
         RepairError: the log was changed since the plan was made, or its lock cannot be taken.
-            Nothing is lost.
+            Nothing is lost. Or no record is in it (see ``service_of``): nothing was touched.
         OSError: a file cannot be read or written. Nothing is lost.
     """
     if not actions:
         return []
+    service_of(layout)
     make_directory(os.path.join(layout.directory, DIRECTORY))
     moved = [_copy_out(layout, action) for action in actions]
     for name in dict.fromkeys(action.file for action in actions):
@@ -164,7 +165,7 @@ def _declare(layout: Layout, moved: Sequence[Moved]) -> None:
 
 def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> None:
     emitter = Emitter(
-        service=_service(layout),
+        service=service_of(layout),
         jsonl=layout.active,
         stdout=False,
         durability="always",
@@ -184,8 +185,13 @@ def _append(layout: Layout, records: Sequence[tuple[str, dict[str, Any]]]) -> No
         emitter.close()
 
 
-def _service(layout: Layout) -> str:
-    """The name of the service, as the records of the log have it."""
+def service_of(layout: Layout) -> str:
+    """The name of the service, as the records of the log have it.
+
+    Raises:
+        RepairError: there is none, so nobody can say whether this is a log at all, and there is no
+            chain in which what is moved could be declared.
+    """
     for path in [layout.active, *reversed(layout.closed_segments())]:
         try:
             with open(path, "rb") as file:
@@ -194,7 +200,10 @@ def _service(layout: Layout) -> str:
                         return str(json.loads(line)["service"])
         except FileNotFoundError:
             continue
-    raise RepairError("no record says which service the log is of")
+    raise RepairError(
+        f"{layout.active} is no log, as no record is in it; nothing was moved. A service that "
+        "begins to write there declares a torn line itself; any other file move away by hand"
+    )
 
 
 @contextmanager

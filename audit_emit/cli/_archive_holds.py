@@ -31,6 +31,7 @@ from audit_emit.cli._command import Command, complain
 from audit_emit.cli._exit import Exit, worst
 from audit_emit.cli._keys import pinned_keys
 from audit_emit.cli._logs import SEQ, logs_argument, named
+from audit_emit.cli._redacting import recorded
 from audit_emit.cli._signer import active, durable
 from audit_emit.errors import ArchiveError, ConfigError, RetentionError
 from audit_emit.log import KeyRing
@@ -91,6 +92,7 @@ def hold(
     """
     if not name or (last_seq is not None and last_seq < first_seq):
         raise click.UsageError("a hold needs a NAME, and a --last-seq that is not before the first")
+    name, reason = recorded(name, "NAME"), recorded(reason, "--reason")
     if len(name) > LONGEST or len(reason) > LONGEST:
         # Removals carry the records of holds on, and have room for 56 KiB of them.
         raise click.UsageError(f"NAME and --reason have at most {LONGEST} characters")
@@ -167,6 +169,8 @@ def _change(
     """
     with one.reader() as reader:
         holds, first = Holds.of(reader, ring), reader.bounds().first
+    if action == RELEASED and not holds.named(hold.name):
+        hold = hold._replace(name=recorded(hold.name, "NAME"))  # as the chain has it
     there = holds.named(hold.name)
     if action == PLACED and any(map(hold.differs, there)):
         raise click.UsageError(f"there is another hold {visible(hold.name)}; release it")

@@ -15,6 +15,7 @@ from audit_emit import Emitter
 from audit_emit._facade.archive import Record
 from audit_emit._facade.settings import Address, is_address, is_archive
 from audit_emit.cli._logs import NoLog, grouped, name_of
+from audit_emit.cli._redacting import recorded
 from audit_emit.cli._signer import active, durable, emitter_of
 from audit_emit.errors import DatabaseError, SinkError
 
@@ -60,7 +61,7 @@ def recordings(logs: Sequence[str], actor: str) -> Iterator[list[Recording]]:
         NoLog: there is no live chain at an address.
         DatabaseError: a database gives no answer.
     """
-    by = (actor, "admin")
+    by = (recorded(actor, "the name of who acts"), "admin")
     with ExitStack() as stack:
         found = []
         for log, *archives in grouped(logs):

@@ -15,6 +15,7 @@ import msgspec
 from audit_emit import Emitter, Settings
 from audit_emit._facade.files import Layout, layout_of
 from audit_emit._facade.keys import Ed25519Key
+from audit_emit._facade.records import MAX_LINE, hash_holds, link_of, parsed
 from audit_emit._facade.settings import settings
 from audit_emit._facade.signing import Checkpointer, Note, handed_over, note_of, retry_write
 from audit_emit._facade.text import visible
@@ -30,6 +31,10 @@ EXITS = {
     "not-told": Exit.INCOMPLETE,
 }
 """The exit status for each reason of a ``CheckpointError``; any other one is a finding."""
+
+
+_RECORD = b'{"ts":"'
+"""What every record begins with."""
 
 
 class MaintenanceEmitter(Emitter):
@@ -149,6 +154,7 @@ def opened(
     state: str = "",
     first: bool = False,
     durability: str | None = None,
+    waits: bool = False,
 ) -> Log:
     """The log with its signer.
 
@@ -164,7 +170,7 @@ def opened(
     ring = KeyRing.from_sources(list(keys))
     if not ring.keys:
         raise ConfigError("key", "is missing: --key FILE, or AUDIT_EMIT_SIGNING_KEY_FILE")
-    made = emitter_of(file, origin, stdout=stdout, durability=durability)
+    made = emitter_of(file, origin, stdout=stdout, durability=durability, waits=waits)
     layout = Layout.of(str(file))
     state = (
         settings({"checkpoint": False, "checkpoint_state": state or None}).checkpoint_state or ""
@@ -186,9 +192,18 @@ def _signer(
 
 
 def emitter_of(
-    file: Path, origin: str | None, *, stdout: bool, durability: str | None = None
+    file: Path,
+    origin: str | None,
+    *,
+    stdout: bool,
+    durability: str | None = None,
+    waits: bool = False,
 ) -> MaintenanceEmitter:
     """An emitter whose records look like those of the service that writes the log.
+
+    Args:
+        waits: nothing is written before there is a record, so that a log whose first one is still
+            being written, or is torn, is as good as an empty one.
 
     Raises:
         NoLog: the file has something in it and no record, so that it may be somebody else's.
@@ -201,7 +216,7 @@ def emitter_of(
     service = _service(file)
     if service is not None:
         given["service"] = service
-    elif file.exists() and file.stat().st_size and AuditLog(str(file), KeyRing()).head() is None:
+    elif _has_no_record(file) and not (waits and _begins(file)):
         raise NoLog(f"{visible(str(file))} is no log, as no record is in it; nothing was written")
     found: Settings = settings(given)
     return MaintenanceEmitter(msgspec.structs.replace(found, signing_key=None))
@@ -212,8 +227,31 @@ def durable(file: Path) -> MaintenanceEmitter:
     return emitter_of(file, None, stdout=False, durability="always")
 
 
+def _has_no_record(file: Path) -> bool:
+    there = file.exists() and file.stat().st_size
+    return bool(there) and AuditLog(str(file), KeyRing()).head() is None
+
+
+def _begins(file: Path) -> bool:
+    """Whether all that a file holds is the beginning of a first record."""
+    with file.open("rb") as there:
+        found = there.read(MAX_LINE + 1)
+    begun = found.startswith(_RECORD) or _RECORD.startswith(found)
+    return begun and len(found) <= MAX_LINE and b"\n" not in found
+
+
 def _service(file: Path) -> str | None:
-    """The service that wrote the last record."""
-    last = AuditLog(str(file), KeyRing()).newest(1)
-    service = last[0].get("service") if last else None
-    return service if isinstance(service, str) else None
+    """The service that wrote the last record of the chain.
+
+    A line that is in no chain may be anybody's. It counts only where there is no chain yet.
+    """
+    unchained: str | None = None
+    with AuditLog(str(file), KeyRing()).follow() as growing:
+        for line in growing.newest_first():
+            service = (parsed(line) or {}).get("service")
+            if not isinstance(service, str):
+                continue
+            if link_of(line) is not None and hash_holds(line):
+                return service
+            unchained = unchained or service
+    return unchained

@@ -113,7 +113,7 @@ def command(
             signer = _rows(one, keys, origin, state, first=first, note=note, successor=successor)
             found.append(signer.watch() if watch else signer.once())
             continue
-        log = opened(one, keys, origin, stdout=watch, state=state, first=first)
+        log = opened(one, keys, origin, stdout=watch, state=state, first=first, waits=watch)
         try:
             if watch:
                 return _watch(log)

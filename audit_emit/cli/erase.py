@@ -36,6 +36,7 @@ from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import grouped, logs_argument, name_of, named
 from audit_emit.cli._output import formats
 from audit_emit.cli._recording import Recording, operator, recordings
+from audit_emit.cli._redacting import recorded
 from audit_emit.cli._subject_keys import needed_store, subject_keys_option
 from audit_emit.cli._times import time_option
 from audit_emit.errors import DatabaseError, KeyStoreError, SinkError
@@ -132,7 +133,9 @@ def command(
     _check(subject, backups_until, reference, also, modes=[dry_run, allow, replay])
     store = needed_store(subject_keys)
     found = named(logs)
-    request = Request(requested_at or ts_of(time.time_ns()), reference, backups_until)
+    request = Request(
+        requested_at or ts_of(time.time_ns()), recorded(reference, "--reference"), backups_until
+    )
     try:
         if dry_run:
             return _show_remains(store, subject, found, also, form)

@@ -10,13 +10,12 @@ from typing import Any
 import click
 import msgspec
 
-from audit_emit import Settings
 from audit_emit._facade.redaction import SCAN, Normaliser, Redactor
-from audit_emit._facade.settings import settings
 from audit_emit._facade.text import visible
 from audit_emit.cli._command import command as a_command
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._output import formats
+from audit_emit.cli._redacting import rules
 from audit_emit.cli._streams import decided
 
 _MAX_INPUT = 64 * 1024 * 1024
@@ -54,7 +53,7 @@ def command(*, form: str, event_type: str) -> Exit:
     if len(raw) > _MAX_INPUT:
         raise click.UsageError(f"standard input holds more than {_MAX_INPUT} bytes")
     text = raw.decode("utf-8", "replace")
-    redactor = _redactor(settings({}))
+    redactor = rules()
     found = _in_json(redactor, text, event_type)
     if found is None:
         found = _in_text(redactor, text)
@@ -69,17 +68,6 @@ def command(*, form: str, event_type: str) -> Exit:
     if not found and form == "text":
         click.echo("nothing would be held back", err=True)
     return status
-
-
-def _redactor(given: Settings) -> Redactor:
-    return Redactor(
-        given.hash_key,
-        given.secret_keys,
-        given.safe_keys,
-        given.redaction_rules,
-        hide_access_key_ids=given.hide_access_key_ids,
-        report=True,
-    )
 
 
 def _in_json(redactor: Redactor, text: str, event_type: str) -> list[tuple[str, str]] | None:

@@ -7,7 +7,15 @@ import os
 import click
 
 from audit_emit._facade.files import Layout, layout_of
-from audit_emit._facade.repair import DIRECTORY, Moved, Plan, apply, declare_legacy, plan_repair
+from audit_emit._facade.repair import (
+    DIRECTORY,
+    Moved,
+    Plan,
+    apply,
+    declare_legacy,
+    plan_repair,
+    service_of,
+)
 from audit_emit._facade.text import visible
 from audit_emit._facade.verdicts import Options, verify_paths
 from audit_emit.cli._command import command as a_command
@@ -58,7 +66,7 @@ def command(
 
     No record is changed, dropped or hashed again: a record that does not match its hash stays, and
     a gap stays a gap. The original file is kept in quarantine/, too. The command can be interrupted
-    and run again.
+    and run again. A file in which there is no record at all is refused: it may be no log.
 
     Lines from before there was a chain stay where they are. With --declare-legacy the log itself
     says that they are, which verify accepts once a checkpoint covers it; look at them first.
@@ -84,6 +92,8 @@ def _repaired(log: str, options: Options, *, do_it: bool, declare_legacy: bool) 
     decided(Exit(report.exit_status))
     if declare_legacy:
         return _declare(layout, report)
+    if plan.actions:
+        service_of(layout)  # what has no record is not offered to be moved, either
     _show(plan, report, done=do_it)
     if do_it and plan.actions:
         _tell(apply(layout, plan.actions))

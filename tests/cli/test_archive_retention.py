@@ -345,3 +345,29 @@ def test_the_worker_does_nothing_before_it_is_enabled(
     assert process.wait(PATIENCE) == 0
     process.communicate()
     assert store.names() == []
+
+
+def test_what_an_operator_types_is_recorded_without_its_secrets(
+    log: SignedLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = "hunter" + "2hunter2"
+    name, directory = f"case password={secret}", str(log.directory)
+    reason = f"asked with postgresql://legal:{secret}@db/cases"
+    assert main(["archive", "hold", name, directory, "--reason", reason]) == Exit.OK
+    assert "is recorded as" in capsys.readouterr().err
+    assert main(["archive", "release", name, directory]) == Exit.OK, "by the name that was typed"
+    placed, released = of_type(log, "audit.hold")
+    assert placed["hold"] == released["hold"] == "case password=[redacted]"
+    assert secret.encode() not in log.read()
+
+
+def test_a_record_that_a_command_adds_is_of_the_service_of_the_chain(log: SignedLog) -> None:
+    """A line that is in no chain may be anybody's."""
+    active = log.directory / "audit.jsonl"
+    before = json.loads(log.read().splitlines()[-1])["service"]
+    with active.open("ab") as file:
+        file.write(b'{"ts":"2026-05-19T20:00:00.000000000Z","event_type":"a.b","service":"x"}\n')
+    assert main(["archive", "hold", "case-17", str(log.directory)]) == Exit.OK
+    mark = b'"event_type":"audit.hold"'
+    (line,) = [line for line in log.read().splitlines() if mark in line]
+    assert json.loads(line)["service"] == before

@@ -181,6 +181,26 @@ def test_watch_signs_as_the_log_grows_and_at_its_end(place: Place) -> None:
     chain_ok(place.log)
 
 
+def test_watch_waits_for_a_first_record_that_is_torn_as_on_an_empty_log(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = tmp_path / "torn" / "audit.jsonl"
+    torn.parent.mkdir()
+    torn.write_bytes(whole_lines(place.log)[0][:40])
+    signed = torn.parent / "checkpoints.jsonl"
+
+    def go_on(told: list[int], _: float) -> None:
+        assert not signed.exists()
+        emitter = Emitter(service="shop", jsonl=torn, stdout=False)
+        emitter.emit(None, "shop.sold", {})
+        emitter.close()
+        told.append(signal.SIGTERM)
+
+    monkeypatch.setattr("audit_emit.cli.checkpoint.pause", go_on)
+    assert main(["checkpoint", str(torn), "--key", str(place.key), "--watch"]) == Exit.OK
+    assert len(whole_lines(signed)) == 1
+
+
 def test_a_key_file_is_for_its_owner_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -324,3 +324,16 @@ def test_what_is_moved_is_never_whole_in_memory(
     monkeypatch.setattr(repairing, "os", Watching())
     repaired(log)
     assert max(asked) == 1000
+
+
+@pytest.mark.parametrize("option", [[], ["--apply"]])
+def test_a_file_without_a_record_is_refused_and_not_touched(
+    tmp_path: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be no log, and there is no chain in which what is moved could be declared."""
+    (tmp_path / "audit.jsonl").write_bytes(b"hello\nworld\n")
+    assert main(["repair", str(tmp_path), *option]) == Exit.NOTHING
+    said = capsys.readouterr()
+    assert "no record is in it; nothing was moved" in said.err
+    assert said.out == ""
+    assert os.listdir(tmp_path) == ["audit.jsonl"]
