@@ -165,3 +165,9 @@ def test_each_example_of_a_rule_is_held_back_by_it(rule: Grammar) -> None:
     for example in rule.examples:
         assert any(rule.spans(example, redactor.is_secret_key))
         assert redactor.scrub(example) is not None
+
+
+@for_each("words", ["strong password", "correct horse battery staple", "this is my secret garden"])
+def test_a_password_of_words_is_no_complaint(words: str) -> None:
+    for value in (words, [words], ["is too short", words]):
+        assert words not in shown({"password": value})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from audit_emit._redaction.names import is_secret_name, looks_random
 from audit_emit._runtime.lazy import Pattern
 
@@ -93,7 +95,7 @@ def is_reference(value: str) -> bool:
     if not _may_be(value) or len(value) > _LONGEST:
         return False
     found = _REFERENCE.fullmatch(value)
-    return found is not None and _means_one(found.groupdict())
+    return found is not None and _means_one(found)
 
 
 def reference_end(text: str, start: int) -> int:
@@ -101,7 +103,7 @@ def reference_end(text: str, start: int) -> int:
     found = _REFERENCE.match(text, start)
     if found is None or found.end() == start or _AFTER.match(text, found.end()) is None:
         return start
-    return found.end() if _means_one(found.groupdict()) else start
+    return found.end() if _means_one(found) else start
 
 
 _DRAWN = Pattern(
@@ -121,34 +123,29 @@ def _may_be(value: str) -> bool:
     return len(value) < 10 and value.lower() in _AS_WORDS
 
 
-def _means_one(groups: dict[str, str | None]) -> bool:
+def _means_one(found: re.Match[str]) -> bool:
     """Whether the words in it are those of a variable or a placeholder, not of a secret."""
-    name = groups["variable"] or groups["of_windows"] or groups["parameter"] or groups["expanded"]
-    if name is not None:
-        if name[-1:].isdigit() and not (name.isupper() or name.islower()):
+    kind = found.lastgroup  # no form of it has two of them
+    said = found.group(kind) if kind is not None else ""
+    if kind in ("variable", "of_windows", "parameter", "expanded"):
+        if said[-1:].isdigit() and not (said.isupper() or said.islower()):
             return False  # $Password_1 has all that a form asks of a password
-        return is_secret_name(name) or ("_" in name.strip("_") and name.isupper())
-    address = groups["address"]
-    if address is not None:
-        parts = address.split("/")
+        return is_secret_name(said) or ("_" in said.strip("_") and said.isupper())
+    if kind == "address":
+        parts = said.split("/")
         # One word may also be the password of an account: ``vault:letmein``.
-        if len(parts) == 1 and "-" not in address and "_" not in address:
-            return is_secret_name(address)
+        if len(parts) == 1 and "-" not in said and "_" not in said:
+            return is_secret_name(said)
         return not any(map(looks_random, parts))
-    attribute = groups["attribute"]
-    if attribute is not None:
-        return is_secret_name(attribute.rpartition(".")[2])
-    example = groups["example"]
-    if example is not None:
-        return is_secret_name(example) or example.isupper() or example.lower().endswith("here")
-    fetched = groups["fetched"]
-    if fetched is not None:
-        return _DRAWN.search(fetched) is None
-    field = groups["field"] or groups["interpolated"]
-    if field is not None:
-        return "." in field or "_" in field or is_secret_name(field)
-    words = groups["words"]
-    if words is None:
+    if kind == "attribute":
+        return is_secret_name(said.rpartition(".")[2])
+    if kind == "example":
+        return is_secret_name(said) or said.isupper() or said.lower().endswith("here")
+    if kind == "fetched":
+        return _DRAWN.search(said) is None
+    if kind in ("field", "interpolated"):
+        return "." in said or "_" in said or is_secret_name(said)
+    if kind != "words":
         return True
-    parts = words.replace("_", " ").replace("-", " ").replace(".", " ").lower().split()
-    return not _OF_A_VALUE.isdisjoint(parts) or is_secret_name(words.replace(" ", "_"))
+    parts = said.replace("_", " ").replace("-", " ").replace(".", " ").lower().split()
+    return not _OF_A_VALUE.isdisjoint(parts) or is_secret_name(said.replace(" ", "_"))

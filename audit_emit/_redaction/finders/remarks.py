@@ -16,6 +16,13 @@ _NEEDED = frozenset(
     """.split()
 )
 """Words, one of which is in each complaint."""
+_SAYING = frozenset(
+    """
+    is are must may can should has have had was were be been do does not cannot too please needs
+    don't doesn't isn't can't
+    """.split()
+)
+"""The same: without any of them it may be two words of a password, ``strong password``."""
 _USUAL = _NEEDED | frozenset(
     """
     a an the this that these it its your you we no not do does did don't doesn't didn't isn't must
@@ -38,9 +45,9 @@ def is_complaint(value: str) -> bool:
     if not 7 < len(value) <= _LONGEST or " " not in value:
         return False
     words = [word.strip("\"'.,;:!()") for word in value.lower().replace("\u2019", "'").split()]
-    return not _NEEDED.isdisjoint(words) and all(
-        word in _USUAL or (word.isdigit() and len(word) <= _MOST_DIGITS) for word in words
-    )
+    if _NEEDED.isdisjoint(words) or _SAYING.isdisjoint(words):
+        return False
+    return all(word in _USUAL or (word.isdigit() and len(word) <= _MOST_DIGITS) for word in words)
 
 
 _ENDS = (
