@@ -354,6 +354,21 @@ def test_two_events_with_one_time_that_is_none_are_declared_as_lost(
     assert seal(shop).seal().refused == 2
 
 
+def test_a_chain_that_somebody_keeps_locked_holds_up_no_sealing_of_others(shop: Database) -> None:
+    emitter = Emitter(service="shop", jsonl="off", stdout=False, chain_by="workspace_id")
+    with psycopg.connect(shop.as_user("the_writer"), autocommit=True) as connection:
+        for workspace in ("a-held", "good"):
+            emit_in(connection, {"workspace_id": workspace}, "order.placed", {}, emitter=emitter)
+    emitter.close()
+    sealer = seal(shop)
+    with psycopg.connect(shop.as_user("the_writer")) as keeper:
+        keeper.execute("SELECT audit_emit.lock_chain('shop', 'a-held', 'aaaaaaaaaaaaaaaa')")
+        done = sealer.seal()
+    assert (done.records, [one.reason for one in done.errors]) == (1, ["chain-locked"])
+    assert seal(shop).seal().records == 1
+    assert [one.report.exit_status for one in verify_paths([shop.as_user("the_reader")])] == [0, 0]
+
+
 def test_a_chain_that_takes_nothing_holds_up_no_other_one(
     shop: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from audit_emit._checkpoints.signer_state import SignerFiles
 from audit_emit._format.checkpoint import Checkpoint
 from audit_emit._format.line_splitter import split_lines
 from audit_emit._readers.base import Flaw, LogReader
+from audit_emit._readers.postgres.bounded import CHECKPOINT
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._readers.postgres.pages import LAST
 from audit_emit._readers.postgres.reader import PostgresReader
@@ -26,9 +27,9 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
-_BACKWARD = """\
-SELECT number, line FROM audit_emit.checkpoints WHERE chain = %s AND number < %s
-ORDER BY number DESC LIMIT %s"""
+_BACKWARD = f"""\
+SELECT number, {CHECKPOINT} FROM audit_emit.checkpoints WHERE chain = %s AND number < %s
+ORDER BY number DESC LIMIT %s"""  # noqa: S608 - constants
 _FEW, _MANY = 10, 1000
 """Checkpoints that are asked for at once: the newest is nearly always the one that is wanted."""
 _ADD = "SELECT audit_emit.add_checkpoint(%s, %s, %s)"

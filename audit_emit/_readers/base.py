@@ -68,6 +68,9 @@ class Flaw(NamedTuple):
     note: str
 
 
+LONGEST_CHECKPOINT = 64 * 1024
+"""Bytes of a line that may be a checkpoint, which has a few hundred."""
+
 MISSING, DAMAGED, CUT, UNREAD = "missing", "damaged", "cut", "unread"
 
 

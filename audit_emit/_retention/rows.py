@@ -27,8 +27,8 @@ _TRIES = 5
 _LOCK_TIMEOUT = "SELECT set_config('lock_timeout', '2s', true)"
 """How long the partitions are waited for; writers wait behind this transaction meanwhile."""
 
-_IN_THE_WAY = frozenset({"database-55P03", "deadlock", "serialization"})
-"""Somebody else has a lock, for a moment (55P03: lock_not_available)."""
+_IN_THE_WAY = frozenset({"chain-locked", "deadlock", "serialization"})
+"""Somebody else has a lock, for a moment."""
 
 _RANGES = """\
 SELECT r.chain, min(r.seq), max(r.seq) FROM audit_emit.records r

@@ -17,6 +17,7 @@ from audit_emit._format.line_splitter import Lines, split_lines
 from audit_emit._format.record import Head as ChainHead
 from audit_emit._format.record import head_of, parsed
 from audit_emit._readers.base import Flaw, LogReader
+from audit_emit._readers.postgres.bounded import CHECKPOINT
 from audit_emit._settings.address import Address
 from audit_emit._stores.postgres import driver, schema
 from audit_emit._stores.postgres.rows import APPEND, BATCH, Head, Row, arguments
@@ -27,7 +28,7 @@ _HEAD = "SELECT chain, seq, hash, ts, kind FROM audit_emit.heads WHERE chain = %
 _OPEN = "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_shipped(%s, %s, %s, %s)"
 _FLUSH = "SELECT audit_emit.flush_appends()"
 _HASH = "SELECT encode(hash, 'hex') FROM audit_emit.records WHERE chain = %s AND seq = %s"
-_CHECKPOINTS = "SELECT line FROM audit_emit.checkpoints WHERE chain = %s"
+_CHECKPOINTS = f"SELECT {CHECKPOINT} FROM audit_emit.checkpoints WHERE chain = %s"  # noqa: S608 - constants
 
 _SIGNED = "audit.checkpoint"
 _LOOK_SECONDS = 600.0

@@ -18,6 +18,7 @@ from audit_emit._format.tail import read_end
 from audit_emit._readers.base import (
     CUT,
     DAMAGED,
+    LONGEST_CHECKPOINT,
     MISSING,
     UNREAD,
     Block,
@@ -41,9 +42,6 @@ from audit_emit._readers.files.times import Row, Times
 from audit_emit._readers.files.unpacked import damage_raises
 from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import ArchiveError
-
-LONGEST_CHECKPOINT = 64 * 1024
-"""Bytes of a line that may be a checkpoint, which has a few hundred."""
 
 _FOREIGN = rb'(?:(?:(?!"v"|\\)[^\n])*'
 _LINES = re.compile(_FOREIGN + rb"(?<!\})\n){1,4096}|" + _FOREIGN + rb"\}\n){1,4096}|[^\n]*\n")

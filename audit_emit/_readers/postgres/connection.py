@@ -38,6 +38,8 @@ class Connection:
         self._made: Any = driver.connect(address, name="audit_emit reader")
         with _told(address):
             limit_what_is_unread(self._made.fileno())
+            self._ready = DefaultSelector()
+            self._ready.register(self._made.fileno(), EVENT_READ)
         self._readers = 0
         self._streamed: object = None
 
@@ -50,6 +52,7 @@ class Connection:
         """One less."""
         self._readers -= 1
         if self._readers <= 0:
+            self._ready.close()
             driver.close(self._made)
 
     def one(self, query: str, *values: Any) -> Any:
@@ -106,7 +109,7 @@ class Connection:
     def _row(self, asked: Any) -> Values | None:
         """The next row that comes; ``None`` after the last one."""
         psycopg = driver.load()
-        while (found := _next(asked)) is not None:
+        while (found := self._next(asked)) is not None:
             if found.status == psycopg.pq.ExecStatus.SINGLE_TUPLE:
                 return [found.get_value(0, column) for column in range(found.nfields)]
             if found.status != psycopg.pq.ExecStatus.TUPLES_OK:
@@ -115,26 +118,23 @@ class Connection:
         self._streamed = None
         return None
 
+    def _next(self, asked: Any) -> Any:
+        """The next result of a query, which is waited for; ``None`` after the last one."""
+        if asked.is_busy():
+            self._ready.select()
+            asked.consume_input()
+            while asked.is_busy():
+                time.sleep(_GATHER_SECONDS)
+                self._ready.select()
+                asked.consume_input()
+        return asked.get_result()
+
     def _interrupt(self) -> None:
         """Nothing more of an answer that was not read to its end."""
         if self._streamed is not None:
             self._streamed = None
-            while _next(self._made.pgconn) is not None:
+            while self._next(self._made.pgconn) is not None:
                 pass
-
-
-def _next(asked: Any) -> Any:
-    """The next result of a query, which is waited for; ``None`` after the last one."""
-    if asked.is_busy():
-        with DefaultSelector() as ready:
-            ready.register(asked.socket, EVENT_READ)
-            ready.select()
-            asked.consume_input()
-            while asked.is_busy():
-                time.sleep(_GATHER_SECONDS)
-                ready.select()
-                asked.consume_input()
-    return asked.get_result()
 
 
 def limit_what_is_unread(descriptor: int) -> None:

@@ -12,22 +12,23 @@ from typing import Any, NamedTuple
 import msgspec
 
 from audit_emit._format.record import head_of
+from audit_emit._readers.postgres.bounded import copy_or
 from audit_emit._runtime import compiled
 from audit_emit._stores.postgres.rows import Copies, project
 
+_MISSING = "E'\\x1e'"
 SELECTED = """\
 string_agg(int8send(seq), ''), string_agg(uuid_send(id), ''),
 string_agg(CASE WHEN octet_length(hash) = 32 THEN hash END, ''),
-string_agg(coalesce(ts, E'\\x1e'), E'\\n'), string_agg(coalesce(event_type, E'\\x1e'), E'\\n'),
-string_agg(coalesce(workspace_id, E'\\x1e'), E'\\n'),
-string_agg(coalesce(user_id, E'\\x1e'), E'\\n'),
-string_agg(coalesce(correlation_id, E'\\x1e'), E'\\n')"""
+""" + ",\n".join(
+    f"string_agg({copy_or(name, _MISSING)}, E'\\n')" for name in Copies._fields if name != "id"
+)
 """The columns of rows that follow each other, as ``Columns``.
 
-What is ``NULL`` is left out of the bytes, and a control character in the texts, so that in both it
-shows as a difference. No two sets of columns give the same values, as long as no text that is
-compared with them has a control character: of the bytes each has its size, and of the texts each
-but the last one is followed by a newline, so one with a newline in it makes too many.
+What is ``NULL`` or too long is left out of the bytes, and a control character in the texts, so that
+in both it shows as a difference. No two sets of columns give the same values, as long as no text
+that is compared with them has a control character: of the bytes each has its size, and of the texts
+each but the last one is followed by a newline, so one with a newline in it makes too many.
 """
 
 NUMBER, HASH = 8, 32

@@ -12,17 +12,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from audit_emit._readers.postgres.bounded import HASH, LINE, SIZE, copy, is_cropped
 from audit_emit._readers.postgres.connection import Connection, Values, in_array
 from audit_emit._readers.postgres.copies import NUMBER, SELECTED, Columns, agree, differences
+from audit_emit._stores.postgres.rows import Copies
 
 LAST = 2**63 - 1
 GROUP = 512
 """Numbers of a group."""
 
-MOST = 128
+MOST = 1024
 """Groups that are asked for at once; the first time it is one, and then twice as many each time.
 
-Each question is planned anew, which takes as long as three groups, and nothing comes meanwhile.
+Each question is planned anew, which takes as long as three groups, and nothing comes meanwhile. Who
+asks something else throws away no more than was read before.
 """
 
 BLOCK = 1 << 20
@@ -48,17 +51,17 @@ _LINES = (
 int8send(count(*)), int8send(count(CASE WHEN octet_length(line) <= {_SHORT} THEN 1 END))"""
 )
 
-_ROWS = """\
-SELECT sealed_on::text, line, seq::text, encode(hash, 'hex'), id::text, ts, event_type,
-  workspace_id, user_id, correlation_id
+_COPIES = ", ".join(copy(name) for name in Copies._fields if name != "id")
+_ROWS = f"""\
+SELECT sealed_on::text, {LINE}, seq::text, {SIZE}::text, encode({HASH}, 'hex'), id::text, {_COPIES}
 FROM audit_emit.records r
 WHERE r.chain = $1 AND (r.seq, r.sealed_on) > ($2::bigint, $3::date) AND r.seq <= $4::bigint
-ORDER BY r.seq, r.sealed_on"""
+ORDER BY r.seq, r.sealed_on"""  # noqa: S608 - constants
 
-_HAVING = """\
-SELECT sealed_on::text, line, seq::text FROM audit_emit.records r
-WHERE r.chain = $1 AND (r.seq, r.sealed_on) < ($2::bigint, $3::date){having}
-ORDER BY r.seq DESC, r.sealed_on DESC LIMIT {size}"""
+_HAVING = f"""\
+SELECT sealed_on::text, {LINE}, seq::text FROM audit_emit.records r
+WHERE r.chain = $1 AND (r.seq, r.sealed_on) < ($2::bigint, $3::date){{having}}
+ORDER BY r.seq DESC, r.sealed_on DESC LIMIT {{size}}"""  # noqa: S608 - constants
 _MOST_ROWS = 1000
 
 _NEXT = """\
@@ -205,10 +208,12 @@ class Rows:
             lines: list[bytes] = []
             size, different = 0, list[str]()
             for row in self._connection.stream(_ROWS, self._chain, number, day, last):
-                day, line, number, *columns = _texts(row)
+                day, line, number, whole, *columns = _texts(row)
                 lines.append(f"{line}\n".encode())
                 size += len(lines[-1])
-                if self._compare:
+                if is_cropped(int(whole)):
+                    different.append(f"the line of row {number} has {whole} bytes, which none has")
+                elif self._compare:
                     different += differences(line, [int(number), *columns])
                 if size > BLOCK:
                     yield Page(b"".join(lines), different)

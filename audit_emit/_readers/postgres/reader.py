@@ -21,6 +21,7 @@ from audit_emit._readers.base import (
     Flaw,
     Place,
 )
+from audit_emit._readers.postgres.bounded import CHECKPOINT, HASH, LINE, SIZE, copy
 from audit_emit._readers.postgres.connection import Connection
 from audit_emit._readers.postgres.pages import BLOCK, LAST, Rows
 from audit_emit._settings.address import CHOICES, Address
@@ -34,17 +35,17 @@ _COLUMNS = {name: name for name in ("event_type", "workspace_id", "user_id", "co
 _NEWEST = 50
 """Records of the first block of a search, which has the newest ones."""
 
-_ENDS = """\
-(SELECT line, seq FROM audit_emit.records WHERE chain = %s ORDER BY seq LIMIT 1)
+_ENDS = f"""\
+(SELECT {LINE}, seq FROM audit_emit.records WHERE chain = %s ORDER BY seq LIMIT 1)
 UNION ALL
-(SELECT line, seq FROM audit_emit.records WHERE chain = %s ORDER BY seq DESC LIMIT 1)"""
+(SELECT {LINE}, seq FROM audit_emit.records WHERE chain = %s ORDER BY seq DESC LIMIT 1)"""  # noqa: S608 - constants
 
 _UNTIL = """\
 SELECT seq FROM audit_emit.records WHERE chain = %s AND substring(line FROM 8 FOR 30) <= %s
 ORDER BY seq DESC LIMIT 1"""
 
-_HEAD = """\
-SELECT chain, seq, hash, ts, kind FROM audit_emit.heads WHERE chain = %s"""
+_HEAD = f"""\
+SELECT chain, seq, {HASH}, {copy("ts")}, kind FROM audit_emit.heads WHERE chain = %s"""  # noqa: S608 - constants
 
 
 class PostgresReader:
@@ -145,17 +146,17 @@ class PostgresReader:
 
     def _each_checkpoint(self, last: int) -> Iterator[CheckpointLine]:
         query = (
-            "SELECT number, line FROM audit_emit.checkpoints WHERE chain = %s AND number > %s "
-            "ORDER BY number LIMIT %s"
+            f"SELECT number, {CHECKPOINT}, {SIZE} FROM audit_emit.checkpoints "  # noqa: S608 - constants
+            "WHERE chain = %s AND number > %s ORDER BY number LIMIT %s"
         )
         offset = count = number = 0
         while rows := self._all(query, self.chain, number, _CHECKPOINTS_AT_ONCE):
-            for number, line in rows:
+            for number, line, size in rows:
                 text = line.encode()
                 count += 1
                 place = Place(CHECKPOINTS, offset, count)
-                yield CheckpointLine(place, text, late=number > last, size=len(text))
-                offset += len(text) + 1
+                yield CheckpointLine(place, text, late=number > last, size=size)
+                offset += size + 1
 
     def kept(self, size: int, digest: str) -> bool:
         """See ``LogReader``; nothing is ever moved aside here."""

@@ -15,6 +15,7 @@ The rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from audit_emit._settings.address import Address
@@ -27,6 +28,10 @@ from audit_emit._stores.postgres.session import Session
 from audit_emit.errors import DatabaseError
 
 __all__ = ["BATCH", "SINK", "Chains", "OwnRecord"]
+
+_LOCKED_SECONDS = 30.0
+"""How long a chain that somebody else keeps locked is left alone where there are others to append
+to: all of them wait while it is tried."""
 
 
 class Chains:
@@ -59,6 +64,7 @@ class Chains:
         self._session = Session(address, name, self._ask_anew)
         self._heads = Heads(self._session, service, own, started)
         self._round = Round(self._session, self._heads, durability)
+        self._locked: dict[str, tuple[float, DatabaseError]] = {}
 
     # What others call.
 
@@ -92,7 +98,7 @@ class Chains:
             For each tenant what ``append`` returns or raises.
         """
         waiting: Waiting = {tenant: _rows(drafts) for tenant, drafts in groups.items()}
-        done: dict[str, Outcome] = {}
+        done = self._left_alone(waiting)
         tried_again = False
         while waiting:
             try:
@@ -114,7 +120,24 @@ class Chains:
                 # another one's. What was sent is asked for by the next call.
                 self._session.drop()
                 raise
+        self._note_locked(done)
         return done
+
+    def _left_alone(self, waiting: Waiting) -> dict[str, Outcome]:
+        """Take out those chains that were found locked, unless there is no other one."""
+        now = monotonic()
+        self._locked = {one: kept for one, kept in self._locked.items() if kept[0] > now}
+        if self._locked.keys() >= waiting.keys():
+            return {}
+        return {one: error for one, (_, error) in self._locked.items() if waiting.pop(one, None)}
+
+    def _note_locked(self, done: Mapping[str, Outcome]) -> None:
+        until = monotonic() + _LOCKED_SECONDS
+        for tenant, outcome in done.items():
+            if not isinstance(outcome, DatabaseError):
+                self._locked.pop(tenant, None)
+            elif outcome.reason == "chain-locked":
+                self._locked.setdefault(tenant, (until, outcome))
 
     def _append_one_by_one(self, waiting: Waiting, done: dict[str, Outcome]) -> None:
         """Append to each chain for itself: one that is refused holds up no other one."""

@@ -34,6 +34,7 @@ REASONS = {
     "53300": "too-many-connections",
     "25006": "read-only",
     "57014": "database-timeout",
+    "55P03": "chain-locked",
     "40001": "serialization",
     "40P01": "deadlock",
     "23514": "not-linked",
@@ -53,9 +54,17 @@ _AT_LOGIN = (
 )  # fmt: skip
 """What a server says that takes no connection: libpq has no SQLSTATE then, only its words."""
 
+_GONE = ("08", "57P", "25P03", "25P04")
+"""What the SQLSTATE of a connection begins with that the server has ended, or is about to: it shuts
+down, or a time limit of a session or a transaction has passed."""
+
+_PATH = "SELECT pg_catalog.current_setting('search_path')"
+_OWN_PATH = "-c search_path=pg_catalog,pg_temp"
+
 _OF_ALL_CHAINS = frozenset(
-    {AWAY, "not-replicated", "schema-behind", "migrations-differ", "not-utf8", *REASONS.values()}
-) - {"serialization", "deadlock", "not-linked"}
+    {AWAY, "not-replicated", "schema-behind", "migrations-differ", "not-utf8", "search-path",
+     *REASONS.values()}
+) - {"chain-locked", "serialization", "deadlock", "not-linked"}  # fmt: skip
 
 
 def may_be_of_one_chain(reason: str) -> bool:
@@ -119,15 +128,9 @@ def connect(
     """
     psycopg = load()
     try:
-        connection: Connection[tuple[Any, ...]] = psycopg.connect(
-            address.conninfo(),
-            autocommit=True,
-            prepare_threshold=None,
-            client_encoding="UTF8",
-            application_name=name,
-            connect_timeout=max(2, int(seconds)),
-            tcp_user_timeout=_SILENCE_MS,
-        )
+        connection = _opened(address, name, seconds)
+        if _lends_functions(connection):
+            connection = _reopened(connection, address, name, seconds)
     except psycopg.Error as error:
         raise failed(error, address) from None
     # Of the transactions that are begun here; nothing is sent now.
@@ -143,13 +146,77 @@ def connect(
     return connection
 
 
+def _opened(
+    address: Address, name: str, seconds: float, **parameters: str
+) -> Connection[tuple[Any, ...]]:
+    """A connection as libpq makes it.
+
+    Raises:
+        psycopg.Error: there is none.
+    """
+    connection: Connection[tuple[Any, ...]] = load().connect(
+        address.conninfo(),
+        autocommit=True,
+        prepare_threshold=None,
+        client_encoding="UTF8",
+        application_name=name,
+        connect_timeout=max(2, int(seconds)),
+        tcp_user_timeout=_SILENCE_MS,
+        **parameters,
+    )
+    return connection
+
+
+def _lends_functions(connection: Connection[tuple[Any, ...]]) -> bool:
+    """Whether names of functions and operators are looked for elsewhere before ``pg_catalog``.
+
+    Who may set the search_path of a database or a role could then have a function of his own called
+    in place of the server's, and it would tell a verifier what he likes. Where the path does not
+    name ``pg_catalog``, the server looks there first.
+    """
+    row = connection.execute(_PATH).fetchone()
+    named = [one.strip(' "') for one in (row[0] if row else "").split(",")]
+    if "pg_catalog" not in named:
+        return False
+    return any(one != "pg_temp" for one in named[: named.index("pg_catalog")])
+
+
+def _reopened(
+    connection: Connection[tuple[Any, ...]], address: Address, name: str, seconds: float
+) -> Connection[tuple[Any, ...]]:
+    """The same connection with a path of its own, which wins over that of the database or the role.
+
+    It is asked for as the connection is made: what is set later would reach strangers behind a
+    pooler, and a pooler that passes nothing on refuses it.
+
+    Raises:
+        DatabaseError: it is not to be had.
+    """
+    options = f"{connection.info.options} {_OWN_PATH}".strip()
+    close(connection)
+    try:
+        made = _opened(address, name, seconds, options=options)
+        if not _lends_functions(made):
+            return made
+        close(made)
+    except load().Error as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+    raise DatabaseError(
+        "search-path",
+        f"{address.shown}: the search_path of this database or role puts other schemas before "
+        "pg_catalog, so that their functions would be called for the server's, and no other one "
+        "can be asked for here (behind a pooler): ALTER DATABASE or ALTER ROLE … RESET search_path",
+    )
+
+
 def reason_of(error: BaseException) -> str:
     """One word for what went wrong."""
     state = getattr(error, "sqlstate", None)
     if state is None:
         said = str(error)
         return next((reason for words, reason in _AT_LOGIN if words.search(said)), AWAY)
-    if state.startswith(("08", "57P")):
+    if state.startswith(_GONE):
         return AWAY
     return REASONS.get(state, f"database-{state}")
 

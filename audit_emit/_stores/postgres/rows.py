@@ -27,7 +27,7 @@ _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 COPIED = 1024
 """Characters of a copy: what is longer is not indexed whole, and stands in the line."""
 
-_COPIED_BYTES = 2560
+COPIED_BYTES = 2560
 """Of a copy in UTF-8: an entry of an index takes 2704, or the record goes into no table."""
 
 BATCH = 512
@@ -115,7 +115,7 @@ def _usual(lines: Sequence[str]) -> list[Copies] | None:
     if not is_one_each or _are_uuids(identities) is None:
         return None
     copies: list[Copies] = list(map(_copies_of, map(msgspec.structs.astuple, found)))
-    short = _COPIED_BYTES // 4  # whatever the characters are
+    short = COPIED_BYTES // 4  # whatever the characters are
     if max(map(len, lines)) > short and any(len(max(one, key=len)) > short for one in copies):  # type: ignore[arg-type]
         return None
     return copies
@@ -128,7 +128,7 @@ def _text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
     text = _NOT_TEXT.sub("\ufffd", value[:COPIED])
-    return text.encode()[:_COPIED_BYTES].decode(errors="ignore")
+    return text.encode()[:COPIED_BYTES].decode(errors="ignore")
 
 
 class Head(NamedTuple):

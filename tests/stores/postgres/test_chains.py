@@ -71,6 +71,28 @@ def test_each_tenant_has_a_chain_of_its_own(writer: Chains, audited: Database) -
     assert len(chains_of(audited)) == 3
 
 
+@pytest.mark.parametrize("held", ["lock_chain", "UPDATE"])
+def test_who_keeps_the_lock_of_a_chain_holds_up_no_other_one(
+    writer: Chains, audited: Database, held: str
+) -> None:
+    writer.append_each({"acme": drafts(1), "umbrella": drafts(1)})
+    late = drafts(2)
+    with psycopg.connect(audited.url) as keeper:
+        if held == "UPDATE":
+            keeper.execute("UPDATE audit_emit.heads SET kind = kind WHERE tenant = 'acme'")
+        else:
+            keeper.execute("SELECT audit_emit.lock_chain('shop', 'acme', 'aaaaaaaaaaaaaaaa')")
+        for _ in range(2):  # the second time the one that is locked is not even tried
+            done = writer.append_each({"acme": late, "umbrella": drafts(1)})
+            assert isinstance(done["umbrella"], list)
+            assert isinstance(done["acme"], DatabaseError)
+            assert done["acme"].reason == "chain-locked"
+    writer.append_each({"acme": late})
+    assert sorted(len(lines_of(audited, chain)) for chain, _ in chains_of(audited)) == [3, 3]
+    for chain, _ in chains_of(audited):
+        assert_unforked(lines_of(audited, chain))
+
+
 def test_two_records_of_one_instant_get_two_times(writer: Chains, audited: Database) -> None:
     same = [draft(ns=1_779_220_800_123_456_789) for _ in range(3)]
     writer.append(same[:2])
