@@ -21,6 +21,8 @@ _SHORT = _ID_BYTES // 6
 
 _NAMES = dict.fromkeys(FIELDS, HARMLESS)
 _OPENING = len('{"workspace_id":')
+_NONE, _NOBODY = "", "anonymous"
+"""As contexts have them: what only is equal to them is looked at as any text is."""
 _KINDS = frozenset(("user", "anonymous", "service", "agent", "admin", "cron"))
 """Kinds of actors that are known to be well-formed."""
 
@@ -40,6 +42,13 @@ def usual(encode_plain: Encode, ctx: AuditContext) -> tuple[str, str] | None:
     """
     workspace, user, kind = ctx.workspace_id, ctx.user_id, ctx.actor_kind
     request, trace, span = ctx.correlation_id, ctx.trace_id, ctx.span_id
+    if user is workspace is trace is span is _NONE and kind is _NOBODY:
+        # Of nobody, of whom there are most: only the request has a name.
+        if type(request) is not str or len(request) > _SHORT:
+            return None
+        nobody = {"workspace_id": "", "user_id": "", "actor_kind": kind, "correlation_id": request}
+        made = encode_plain(nobody, _NAMES, None)
+        return (f'{made[_OPENING:-1]},"fields":', "") if type(made) is str else None
     if not (
         type(workspace) is type(user) is type(kind) is type(request) is str
         and type(trace) is type(span) is str

@@ -207,8 +207,8 @@ class RequestAudit:
 
     def enter(self) -> tuple[Any, Any]:
         """Bind the context of this request; pass the result to ``leave``."""
-        bound = enter_request(self.live) if is_mirrored() else VAR.set(self.live)
-        return bound, SERVED.set(self)
+        live = self.live
+        return enter_request(live) if is_mirrored() else VAR.set(live), SERVED.set(self)
 
     def leave(self, entered: tuple[Any, Any]) -> None:
         """Restore what was bound before ``enter``."""

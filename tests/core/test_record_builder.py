@@ -444,8 +444,12 @@ def test_a_context_that_is_looked_at_in_one_call_is_that_of_a_look_at_each() -> 
     kinds = "user", "anonymous", "", "robot", "No Kind", 7
     some: list[tuple[Any, Any, Any]] = [(one, "user", ("", "")) for one in given]
     some += [("u", kind, ("", "")) for kind in kinds] + [("u", "user", both) for both in traces]
-    for user, kind, (trace, span) in some:
-        ids = "acme", user, kind, "019ed0b1-7c00-7000-8000-000000000001", trace, span
+    contexts = [
+        ("acme", user, kind, "019ed0b1-7c00-7000-8000-000000000001", trace, span)
+        for user, kind, (trace, span) in some
+    ]
+    contexts += [("", "", "anonymous", one, "", "") for one in given]
+    for ids in contexts:
         shown = at_once.compose(AuditContext(*ids), "a.b", {})
         assert shown == each.compose(AuditContext(*ids), "a.b", {}), ids
         assert CANARY not in str(shown)

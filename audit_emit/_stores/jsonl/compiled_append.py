@@ -77,9 +77,7 @@ class CompiledAppend:
             if made is None:
                 return None
             receipt, line, segment.size, segment.last_ns, looked, checked, shown = made
-            segment.seq = receipt.seq
-            segment.hash = receipt.hash
-            segment.written = written
+            segment.seq, segment.hash, segment.written = receipt.seq, receipt.hash, written
             if looked:
                 segment.fresh = looked
                 segment.fresh_size = size
