@@ -116,6 +116,8 @@ _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}=]{1,
 _SECRET, _HOST, _BESIDE_ANOTHER, _BY_VALUE, _NOTHING = range(5)
 """What a name before a sign may be: of a secret, the part of a URL with the host, that of a name or
 a value of a pair, a key of some vendor, none of these."""
+_MOST_MEANT = 48
+"""Names of secrets where not all are looked at: what follows them is held back."""
 _MOST = 64
 """Values that are found in one text: more are held back as one, with all that follows."""
 
@@ -132,7 +134,8 @@ def assignments(
     matches = _outside_of_arns(text)
     if is_meant is not None:
         matches = (match for match in matches if is_meant(match.end(1)))
-    for found, span in enumerate(_assignments(text, matches, is_secret, beside, extents)):
+    most = MOST_NAMES if is_meant is None else _MOST_MEANT
+    for found, span in enumerate(_assignments(text, matches, is_secret, beside, extents, most)):
         if found == _MOST:
             yield min(span[0], beside.waiting_from()), len(text)
             return
@@ -145,6 +148,7 @@ def _assignments(
     is_secret: IsSecret,
     beside: NameAndValue,
     extents: Extents,
+    most: int,
 ) -> Iterator[Span]:
     done = names = 0
     kinds: dict[str, int] = {}
@@ -159,7 +163,7 @@ def _assignments(
         secret_name = name if whole else _name_of_words(text, match, is_secret)
         if secret_name:
             names += 1
-            if names > MOST_NAMES:
+            if names > most:
                 yield match.end(), len(text)
                 return
             spans = _values(text, match, secret_name.lower(), extents, of_words=not whole)
