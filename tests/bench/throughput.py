@@ -1,8 +1,9 @@
 """Requests in a second that servers answer with the middleware and without, side by side.
 
 Eight clients ask independently of each other, each as soon as it has its answer, as load generators
-do. They must not ask in step: then the server's work for all eight stands beside one wait of a
-handler, and it is the burst that is measured.
+do. Nobody here makes them ask in step: then the server's work for all eight stands beside one wait
+of a handler, and it is the burst that is measured. asyncio does that to them all the same: it
+rounds its waits up, so that requests that wait equally long end in one turn (docs/hosts.md).
 """
 
 from __future__ import annotations
