@@ -1,1 +1,1 @@
-"""Where a log is read from."""
+"""Reading a log, wherever it is: files, a database, an archive, memory."""

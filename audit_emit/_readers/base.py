@@ -1,8 +1,8 @@
-"""The read seam: what every place that holds a log can do, be it files, a table, or objects.
+"""``LogReader``: the interface for reading a log from files, a table, or objects.
 
-Whoever verifies, asks, proves, signs or compares takes a ``LogReader`` and knows no path, no table
-and no bucket. A reader gives back the bytes that a writer wrote. It judges nothing: a reader may
-leave out what certainly was not asked for, and nothing else, and what it could not read it says.
+The code that verifies, searches, proves, signs or compares takes a ``LogReader``, and knows no
+path, no table and no bucket. A reader gives the bytes that a writer wrote, and judges nothing. It
+may leave out only what certainly was not asked for, and reports what it could not read (``Flaw``).
 
 ``_readers/memory.py`` is the smallest implementation; ``tests/readers/test_contract.py`` holds
 every implementation against this page.
@@ -53,11 +53,11 @@ class Block(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What a reader found out about a part, and could not give as bytes.
+    """A problem with a part, in place of bytes that a reader could not give.
 
     Attributes:
         part: its name.
-        kind: ``missing``: it should be there and is not, or is nothing that may be read;
+        kind: ``missing``: it should be there and is not, or it is no regular file;
             ``damaged``: it cannot be unpacked from here on; ``cut``: it is packed, and ends in the
             middle; ``unread``: no key that is given says that it is of the log.
         note: why, for people.
@@ -83,9 +83,9 @@ class CheckpointLine(NamedTuple):
         late: it may be younger than the end of the records that this reader gives.
         torn: it has no newline.
         size: bytes of the line.
-        lines: so many lines that follow each other come as one, with newlines between them, as none
-            of them has a member ``v``, so that they are no checkpoints of any version. All of them
-            end in a closing brace, or none.
+        lines: how many adjacent lines this is, with newlines between them; more than one only for
+            lines without a member ``v``, which are no checkpoints of any version. All of them end
+            in a closing brace, or none does.
     """
 
     place: Place
@@ -97,11 +97,11 @@ class CheckpointLine(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """From where to where a log goes, without having been verified.
+    """The first and the last record of a log; they are not verified.
 
     Attributes:
-        first, last: the first record that can be told, and the last; ``None`` where there is none.
-            Standard input, which can be read only once, says ``None``.
+        first, last: the first record that can be found, and the last; ``None`` where there is none,
+            and for standard input, which can be read only once.
     """
 
     first: Head | None
@@ -109,17 +109,17 @@ class Bounds(NamedTuple):
 
 
 class LogReader(Protocol):
-    """One log, wherever it is kept; looked at once, when the reader is made.
+    """One log, as it is when the reader is made.
 
-    What is written to the log later may be seen or not, but what is seen is a beginning of it: no
-    record is given without all those before it. A reader is used by one thread, and closed.
+    Records that are written later may be given or not, but never one without all those before it.
+    A reader is used by one thread, and must be closed.
 
     Attributes:
         name: of the log, as it was asked for.
-        whole: all that is there of the log was looked for, so that what the log declares of itself
-            (checkpoints, bytes that were moved aside) must be found; not only what was named.
-        directory: where what can be made again of the log (hash tiles) may be kept beside it; empty
-            where there is no such place.
+        whole: all parts of the log were looked for, not only those that were named, so that what
+            the log declares (checkpoints, bytes in ``quarantine/``) must be found.
+        directory: where derived data (hash tiles) may be kept beside the log; empty where there is
+            no such place.
         size: bytes that ``blocks`` reads, packed ones as they are stored; -1 if that is not known.
 
     Every method may raise ``OSError`` (it cannot be read) and ``UnsupportedError`` (it is packed in
@@ -163,7 +163,7 @@ class LogReader(Protocol):
         ...
 
     def since(self, head: Head | None) -> Iterator[Block | Flaw]:
-        """What follows a record that was seen before: as ``blocks``, from there on.
+        """The log after a record that was seen before: as ``blocks``, from there on.
 
         Args:
             head: of that record; ``None`` for the whole log.
@@ -192,11 +192,11 @@ class LogReader(Protocol):
         ...
 
     def bounds(self) -> Bounds:
-        """From where to where the log goes: a few reads, unless its last part is packed."""
+        """The first and the last record, in a few reads unless the last part is packed."""
         ...
 
     def close(self) -> None:
-        """Give back descriptors and connections. Twice is once."""
+        """Close descriptors and connections; a second call does nothing."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -261,7 +261,7 @@ class TypedReader(Protocol):
 
 @runtime_checkable
 class PagingReader(Protocol):
-    """A reader that finds a page of a chain without a look at what is before and after it."""
+    """A reader that finds a page of a chain without reading what is before and after it."""
 
     def newest(self, before: int = 0, having: Mapping[str, str] | None = None) -> Iterator[Block]:
         """As ``search``; every block is a part of its own, so that all that follow are older.
@@ -275,5 +275,5 @@ class PagingReader(Protocol):
         ...
 
     def count(self, having: Mapping[str, str]) -> int | None:
-        """How many records have this, and no others; ``None``: that takes a look at each."""
+        """The exact number of such records; ``None`` if each would have to be read for that."""
         ...

@@ -10,7 +10,7 @@ from audit_emit._format.record import Head, head_of
 from audit_emit._readers.base import Block, Bounds, CheckpointLine, Flaw, Place
 
 RECORDS, CHECKPOINTS = "records", "checkpoints"
-"""What findings call the two parts."""
+"""The names of the two parts in findings."""
 
 _BLOCK = 256 * 1024
 

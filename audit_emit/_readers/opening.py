@@ -1,4 +1,4 @@
-"""Which reader a log needs: the one place that looks at what names it."""
+"""Opens the reader for a log: the only place that interprets the name of a log."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def open_readers(where: Sequence[str], ring: KeyRing | None = None) -> list[LogR
             ``#service=``, ``#tenant=`` or ``#chain=`` for some; or ``s3://bucket/prefix``, which
             adds what is archived to the logs that are named beside it, or stands for all chains
             that are archived there.
-        ring: the keys that are given; ``None`` for those of this environment. Where there are
-            any, what an archive names that none of them vouches for is fetched up to a bound.
+        ring: the trusted keys; ``None`` for those of this environment. If there are any, objects
+            of an archive whose manifest none of them has signed are fetched up to a bound.
 
     Raises:
         DatabaseError: a database cannot be asked.
@@ -55,7 +55,7 @@ def open_readers(where: Sequence[str], ring: KeyRing | None = None) -> list[LogR
         from audit_emit._readers.archived.opening import joined  # noqa: PLC0415 - as above
 
         try:
-            # Whoever forgets to say which keys has those that every command looks at.
+            # A caller that names no keys gets those of the environment, as every command does.
             ring = KeyRing.from_sources([]) if ring is None else ring
             readers = joined(readers, archives, ring)
         except BaseException:
@@ -65,7 +65,7 @@ def open_readers(where: Sequence[str], ring: KeyRing | None = None) -> list[LogR
 
 
 def away_files(where: Sequence[str], ring: KeyRing | None = None) -> list[LogFile]:
-    """What of logs is only in an archive, oldest first; see ``open_readers``."""
+    """The files of logs that are only in an archive, oldest first; see ``open_readers``."""
     files: list[LogFile] = []
     for reader in open_readers(where, ring):
         files += getattr(reader, "away", [])

@@ -1,4 +1,4 @@
-"""The records of one type of any log: by the index of its store, or by a look at every block."""
+"""The records of one type in any log: by an index of its store, or by reading every block."""
 
 from __future__ import annotations
 

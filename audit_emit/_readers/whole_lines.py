@@ -1,4 +1,4 @@
-"""Whole lines of a log, out of the blocks of any reader."""
+"""Whole lines of a log, from the blocks of any reader."""
 
 from __future__ import annotations
 

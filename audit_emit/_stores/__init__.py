@@ -1,1 +1,1 @@
-"""Where records are kept, and where they are shown."""
+"""Stores, which keep chains of records, and the mirror on standard output."""

@@ -65,10 +65,10 @@ class Gap:
 
 
 class Backlog:
-    """Prefixes of records that wait for the file.
+    """Drafts of records that wait for the store, as texts.
 
-    What does not fit is not taken: the events that came first are kept, and those that followed
-    are declared as one gap after them.
+    Events that do not fit are refused: the first ones are kept, and the later ones are declared as
+    one gap after them.
     """
 
     def __init__(self, records: int = RECORDS, max_bytes: int = BYTES) -> None:
@@ -114,7 +114,7 @@ class Backlog:
         return None
 
     def drafts(self, limit: int, process: str) -> list[Draft]:
-        """The oldest events, at most so many; they stay until ``pop``.
+        """The oldest events, at most ``limit``; they stay in the backlog until ``settle``.
 
         Args:
             limit: how many.
@@ -136,7 +136,7 @@ class Backlog:
         """
         left, asked = self._sent
         while len(left) < asked and self.waiting:
-            # An event leaves with the note that it did: no interrupt is seen between these lines.
+            # These lines belong together: Python handles no signal between them.
             asked -= 1
             self._sent = (left, asked)
             counters.drained += 1

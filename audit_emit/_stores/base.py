@@ -1,9 +1,8 @@
-"""What a store of a chain is, and what a mirror is: the seam under the outbox (``_core``).
+"""``ChainStore`` and ``Mirror``: the interfaces between the outbox (``_core``) and where it writes.
 
-A store takes records that are complete but for their place in a chain, links them and keeps them.
-It knows nothing of events, of redaction, or of what could not be written before: order, backlog,
-bounds and gaps are the outbox's. What a store may not do is in ``tests/stores/test_contract.py``,
-which every store has to pass.
+A store takes drafts, which are records without their place in a chain, links them and keeps them.
+It knows nothing of events, of redaction, or of earlier failures: order, backlog, bounds and gaps
+are the outbox's. ``tests/stores/test_contract.py`` has the tests that every store must pass.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ Part = str | tuple[str, str]
 sealed in it is bound to that."""
 
 Recorded = tuple[Receipt, bytes, bool]
-"""A record that is in its chain: its receipt, its line, and whether it is on the mirror."""
+"""The result for a record that is in its chain: receipt, line, and whether the mirror has it."""
 
 
 Record = Callable[[Part, str, "DirectMirror"], Recorded | None]
@@ -90,7 +89,7 @@ Record = Callable[[Part, str, "DirectMirror"], Recorded | None]
 
 
 def nothing_done(_part: Part, _closing: str, _mirror: DirectMirror) -> None:
-    """The ``record`` of a store that has no quick way for the usual case."""
+    """The ``record`` of a store without a fast path: it does nothing, so ``append`` is called."""
 
 
 class Loss(msgspec.Struct):
@@ -111,8 +110,8 @@ class Traits(NamedTuple):
             leaves its event to a thread (``_core/appender.py``), and that alone calls ``append``.
         shared: whether several processes may extend one chain at the same time.
         durable: whether what was appended is still there when the process is killed.
-        leaves_word: whether losses that cannot be declared can be left for the next process.
-        quick: whether it is a ``QuickStore``; its ``record`` is not looked for otherwise.
+        leaves_word: whether losses that cannot be declared can be kept for the next process.
+        quick: whether it is a ``QuickStore``; only then is its ``record`` used.
     """
 
     immediate: bool = True
@@ -127,11 +126,11 @@ class StoreHealth(msgspec.Struct, kw_only=True):
 
     Attributes:
         written, own: records that this process has appended, and how many of them about the log.
-        taken_away, last_taken_away: records that were in the store and were removed by others, and
-            the ``ts`` of the last one.
+        taken_away, last_taken_away: how many records others removed from the store, and the ``ts``
+            of the last one.
         last_ns: the ``ts`` of the last record in nanoseconds; 0 before there is one.
         chain, seq: the end of the chain; empty and 0 before there is one.
-        fault: what would keep it from taking a record, as one word, as far as is known without
+        fault: why the store cannot take a record now, as one word, as far as is known without
             trying.
         unsynced: why what was appended may not survive a loss of power, as one word.
         exclusive: whether processes exclude each other here.
@@ -154,12 +153,12 @@ class StoreHealth(msgspec.Struct, kw_only=True):
 
 
 class Lent(NamedTuple):
-    """What a store gets from its emitter. Nothing of it keeps the emitter alive.
+    """What a store gets from its emitter. None of it keeps the emitter alive.
 
     Attributes:
         own: makes the draft of a record about the log itself.
-        started: the fields of ``audit.started`` if this process has still to say that it begins to
-            write, else ``None``. The store appends that record before the first draft.
+        started: the fields of ``audit.started``, if this process has not written that record yet,
+            else ``None``. The store appends it before the first draft.
         said: called once that record is kept.
         clock: has the ``Draft.process`` of this process.
         counters: where a store counts ends that were no record (``recovered``) and parts that it
@@ -183,7 +182,7 @@ class ChainStore(Protocol):
 
     traits: Traits
     sink: str
-    """What ``audit.gap`` and the messages about losses call it, such as ``jsonl``."""
+    """The name of the store in ``audit.gap`` and in messages about losses, such as ``jsonl``."""
 
     def attach(self, lent: Lent) -> None:
         """Belong to an emitter. It calls this once, before anything else.
@@ -238,7 +237,7 @@ class ChainStore(Protocol):
         ...
 
     def leave_word(self, losses: list[Loss]) -> bool:
-        """Leave a note of losses that cannot be declared, for whoever opens the store next.
+        """Keep losses that cannot be declared now, for the next process that opens the store.
 
         Returns:
             Whether that worked; never where ``traits.leaves_word`` is false.
@@ -253,14 +252,14 @@ class ChainStore(Protocol):
         ...
 
     def heal(self) -> None:
-        """Give back the locks that an interrupt left behind between taking and using them."""
+        """Release locks that an interrupt left behind between taking and using them."""
         ...
 
     def close(self, seconds: float = SYNC_SECONDS) -> bool:
         """Sync and close everything; a later append opens it again. Whether all is synced.
 
         Raises:
-            SinkError: another thread is inside and does not come to an end.
+            SinkError: another thread is inside, and does not finish.
         """
         ...
 
@@ -270,7 +269,7 @@ class ChainStore(Protocol):
 
 
 class QuickStore(Protocol):
-    """An immediate store that may have a quick way for the usual case of an event."""
+    """An immediate store with a fast path for the usual case of an event."""
 
     record: Record
     """Keeps one event and shows it.
@@ -290,14 +289,14 @@ def quick_of(store: Any) -> QuickStore | None:
 
 
 class DirectMirror(Protocol):
-    """What ``ChainStore.record`` shows a line on.
+    """The part of a mirror that ``QuickStore.record`` writes to.
 
     Attributes:
         fault: why the last line was not shown, as one word; ``None`` while all is well.
         last: the last line that was shown, or begun.
         direct: what the compiled part writes to instead of ``show`` (``nonblocking_fd.Direct``);
             ``None`` where it may not.
-        checked: when what ``direct`` says was found to be true (``time.time_ns``).
+        checked: when the descriptor of ``direct`` was last checked (``time.time_ns``).
     """
 
     fault: str | None
@@ -309,7 +308,7 @@ class DirectMirror(Protocol):
 
 
 class Nowhere:
-    """The ``DirectMirror`` of those who have none."""
+    """The ``DirectMirror`` where there is no mirror."""
 
     fault: str | None = None
     last: bytes = b""
@@ -341,7 +340,7 @@ class Mirror(DirectMirror, Protocol):
         ...
 
     def look(self) -> bool:
-        """Whether there is something to show lines on; clears ``fault`` when it has come back."""
+        """Whether lines can be shown; clears ``fault`` when they can again."""
         ...
 
     def after_fork(self) -> None:

@@ -12,7 +12,7 @@ from audit_emit._stores.base import Draft, Part
 
 NS_PER_MILLI = 10**6
 DIGITS = 19
-"""Of a time in nanoseconds since 1970, from 2001 to 2286; one before that has zeros in front."""
+"""Digits of a time in nanoseconds since 1970, from 2001 to 2286; an earlier one is zero-padded."""
 
 
 class Clock:

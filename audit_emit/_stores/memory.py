@@ -1,4 +1,4 @@
-"""A chain that is kept in memory: the smallest store, for tests, and an example for the next one.
+"""A chain in memory: the smallest store, for tests, and as an example for a new store.
 
 Several stores of one ``Chain`` extend it together, as processes extend a file.
 """

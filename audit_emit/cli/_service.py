@@ -26,7 +26,7 @@ from audit_emit._facade.text import visible_bytes
 PREFIX = b"audit: "
 USERS = ("dev", "ops", "root")
 STOP_SECONDS = 3.0
-PATIENCE = 10.0
+ANSWER_SECONDS = 10.0
 """Seconds for one answer or one line; on a working machine it is milliseconds."""
 
 
@@ -154,7 +154,7 @@ class Service:
         path: str,
         user: str | None = None,
         body: bytes | None = None,
-        timeout: float = PATIENCE,
+        timeout: float = ANSWER_SECONDS,
     ) -> Answer:
         """Send one request over HTTP.
 
@@ -186,7 +186,7 @@ class Service:
         def there() -> bool:
             return any(all(part in line for part in wanted) for line in self.lines)
 
-        if not self._wait(there, PATIENCE):
+        if not self._wait(there, ANSWER_SECONDS):
             raise DemoFailed(f"no audit line with {' and '.join(parts)}{self.complaint()}")
 
     def wait_for_request(self, correlation_id: str) -> None:

@@ -1,7 +1,7 @@
 """Turns changes of rows into the events ``model.created``, ``model.updated``, ``model.deleted``.
 
-An adapter of an ORM says which row was which before and after; what a record of that has is decided
-here, so that all of them give the same.
+An adapter of an ORM passes the values of a row before and after; this module decides what the
+record has, so that all adapters give the same.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ UNKNOWN = "?"
 """In place of a value that nobody has read."""
 
 MAX_ROWS = 1000
-"""Rows of one statement that are recorded one by one; of more, only how many there were."""
+"""How many rows of one statement are recorded one by one; for more, only their number is."""
 
 _MUTABLE = (dict, list, set, bytearray)
 
@@ -55,7 +55,7 @@ class Change(NamedTuple):
 
 
 def listener_of(host: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate what a host calls about changes: it disturbs the host by a refused outbox only."""
+    """Decorate a callback of a host: of its exceptions only that of a refused outbox goes on."""
 
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
         @wraps(function)
@@ -96,7 +96,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What of ``after`` is not what it was; a value that was not known before is ``"?"``."""
+    """The values of ``after`` that differ from before; ``"?"`` where the old one is not known."""
     return {
         name: {"before": before.get(name, UNKNOWN), "after": value}
         for name, value in after.items()

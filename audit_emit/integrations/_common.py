@@ -27,7 +27,7 @@ from audit_emit._facade.adapters import (
 from audit_emit.context import FIELDS, AuditContext, current_context
 
 MAX_ID = 256
-"""Characters of an id in a log line. Longer ids are cut, as in a record."""
+"""The most characters of an id in a log line. Longer ids are cut, as in a record."""
 
 MERGED = "<a log message, merged with its arguments>"
 """In place of a message that is no event type: one of its arguments may be a secret."""
@@ -83,7 +83,7 @@ def context_ids(context: AuditContext | None = None) -> dict[str, str]:
 def identity_text(value: Any) -> str:
     """An id of any type as text, secrets redacted; text is returned as it is.
 
-    For a place from which the value still goes through a record's own rules.
+    Only for values that go into a record, whose own rules still apply to them.
     """
     if value is None or type(value) is str:
         return value or ""

@@ -1,4 +1,4 @@
-"""The setting ``AUDIT_EMIT`` of a Django project, and what ``manage.py check`` says of it."""
+"""The setting ``AUDIT_EMIT`` of a Django project, and the checks of it by ``manage.py check``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_middleware(**_: Any) -> list[Any]:
 
 
 def _wrong_options() -> list[Any]:
-    """What a server would refuse at its start, when the deployment may be half done."""
+    """Report wrong options here, rather than when a server starts in the middle of a deployment."""
     try:
         options()
     except ConfigError as error:

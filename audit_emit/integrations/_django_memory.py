@@ -1,7 +1,7 @@
-"""What a tracked row of Django was when it was last read or committed, and what waits for a commit.
+"""The values of a tracked row of Django as last read or committed, and actions after a commit.
 
-What an instance was, moves on when the transaction commits, and not before: after a savepoint that
-is rolled back, the next ``save`` changes the row from what it was before that savepoint.
+The remembered values are replaced when the transaction commits, and not before: after a savepoint
+is rolled back, the next ``save`` is compared with the values from before that savepoint.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ KEY = "_audit_emit_memory"
 
 
 class Pending:
-    """What happens when a transaction commits; dropped with the savepoint it was made in.
+    """Actions for when a transaction commits; dropped with the savepoint they were added in.
 
-    Django calls it, as the first of all that wait for the commit: a callback of the application
-    that raises keeps Django from calling those after it.
+    It is the first of Django's callbacks for the commit, because a callback of the application that
+    raises keeps Django from calling those after it.
     """
 
     __slots__ = ("_todo",)
@@ -28,7 +28,7 @@ class Pending:
         self._todo: list[Callable[[], object]] = []
 
     def add(self, action: Callable[[], object]) -> None:
-        """Do something after the commit."""
+        """Add an action for after the commit."""
         self._todo.append(action)
 
     def __call__(self) -> None:
@@ -37,7 +37,7 @@ class Pending:
 
 
 def pending_of(connection: Any) -> Pending | None:
-    """What waits for the commit of the open savepoint; ``None`` outside of a transaction."""
+    """The actions of the open savepoint; ``None`` outside of a transaction."""
     if not connection.in_atomic_block:
         return None
     queue = connection.run_on_commit
@@ -77,7 +77,7 @@ class Memory:
         return (Memory, (dict(self.committed),))
 
     def saved(self, values: Mapping[str, Any], pending: Pending | None) -> None:
-        """Move on: now, or when the transaction commits."""
+        """Replace the remembered values: now, or when the transaction commits."""
         if pending is None:
             self.committed = values
             self.ahead.clear()

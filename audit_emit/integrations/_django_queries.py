@@ -1,8 +1,8 @@
-"""Records what Django's queries change in tracked models without a signal.
+"""Records the changes of tracked models for which Django sends no signal.
 
-``QuerySet.update`` and ``bulk_create``, and what Django sets to NULL when it deletes, send none. So
-these methods are wrapped, once in a process, and pass everything on that is not about a tracked
-model. ``bulk_update`` and the methods that are awaited go through them.
+These are ``QuerySet.update`` and ``bulk_create``, and the columns that Django sets to NULL when it
+deletes. Their methods are wrapped, once in a process; calls for other models are passed on
+unchanged. ``bulk_update`` and the async methods call the wrapped ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Rows = Mapping[Any, Row]
 
 
 def _of_many(tracked: Tracked, before: Rows, given: Row, using: str) -> list[Change]:
-    """What an UPDATE has made of rows; those with an expression are read again."""
+    """The changes by an UPDATE; rows are read again where a value is an expression."""
     same = {name: getattr(value, "pk", value) for name, value in given.items()}
     computed = any(hasattr(value, "resolve_expression") for value in same.values())
     after = tracked.rows_of(before, using) if computed else {}

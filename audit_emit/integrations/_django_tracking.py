@@ -38,7 +38,7 @@ class Tracked(NamedTuple):
         model: the class.
         label: as ``app.model``.
         names: the names of the fields by their attributes (``owner_id``: ``owner``).
-        before: whence the values come that a row had: as it was loaded, or from a query.
+        before: where the old values of a row come from: as it was loaded, or from a query.
         outbox: whether records go through the transaction; ``None``: where the chain is there.
         emitter: writes the records.
     """
@@ -265,7 +265,7 @@ def _text(expression: Any) -> str:
 
 
 def cleaned(tracked: Tracked, changes: dict[str, Any]) -> dict[str, Any]:
-    """Without those that are the same to the database: ``"3"`` in a field of numbers."""
+    """The changes without those that the database does not see: ``"3"`` for 3 in a number field."""
     left = {}
     for name, change in changes.items():
         try:

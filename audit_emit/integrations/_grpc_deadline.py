@@ -1,4 +1,4 @@
-"""gRPC: whether a call that was broken off has run into its deadline, or its client has left."""
+"""gRPC: whether a cancelled call has exceeded its deadline, or its client has left."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def seconds_left(context: Any) -> float | None:
 
 
 def is_late(allowed: float | None, remaining: float | None) -> bool:
-    """Whether a call that was broken off has run into its deadline.
+    """Whether a cancelled call has exceeded its deadline.
 
-    A client whose deadline passes cancels the call, and its deadline is before the one that the
-    server reckons with: that one begins when the call arrives, and gRPC rounds it up by as much as
-    1 %. So a cancellation within the last 1 % and tenth of a second, but never in the first half,
-    is taken for the deadline.
+    A client cancels the call when its deadline passes. That is before the deadline on the server,
+    which counts from the arrival of the call, and which gRPC rounds up by as much as 1 %. So a
+    cancellation within the last 1 % plus a tenth of a second, but never in the first half, counts
+    as a missed deadline.
 
     Args:
         allowed: seconds until the deadline when the call began.

@@ -34,7 +34,7 @@ MAX_USER_AGENT = 256
 MAX_PATH = 1024
 MAX_HOPS = 32
 MAX_LENGTH_DIGITS = 18
-"""Python makes no number of thousands of digits, and no response is so long."""
+"""The most digits of ``Content-Length``: Python refuses to convert numbers with thousands."""
 
 NORMAL_CLOSES = (1000, 1001, 1005)
 DENIED_CLOSES = (1008, 3000, 3003, 4401, 4403)
@@ -57,7 +57,7 @@ class Inbound(NamedTuple):
 _IDS_AT_ONCE = 128
 
 _ids: list[str] = []
-"""Random ids that nobody has yet."""
+"""Random ids that are drawn and not used yet."""
 
 on_fork(_ids.clear)
 
@@ -65,8 +65,8 @@ on_fork(_ids.clear)
 def new_id() -> str:
     """A random id of 32 hex digits.
 
-    Many are drawn at once. Each draw lets go of the interpreter, and where other threads wait for
-    it, as in a server that has some, it comes back only after one of them has had its turn.
+    Many are drawn at once, because each draw releases the lock of the interpreter, and in a server
+    with threads another one then runs first.
     """
     if not SAME[0]:
         renew()

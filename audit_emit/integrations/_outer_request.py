@@ -37,12 +37,12 @@ def outer_request(origin: Mapping[str, Any]) -> RequestAudit | None:
         audit = SERVED.get()
         if audit is None:
             return None
-        # A server may begin the next request of a connection where the answer to this one ended,
-        # and so in its context, while this one still runs: who asks twice is served twice.
+        # A server may begin the next request of a connection in the context of this one, as soon as
+        # its answer is complete. So a request with a complete answer is never the outer one.
         over = audit.finished or audit.exchange.complete
         if over or not _same(audit.origin, origin):
             return None
-    # What somebody kept a copy of and serves again when that request is over is another one.
+    # A copy of the scope of a finished request, which is served again, is another request.
     return audit if isinstance(audit, RequestAudit) and not audit.finished else None
 
 

@@ -103,8 +103,8 @@ class PeekingReceive:
     def close(self) -> None:
         """Cancel a call of ``receive`` that is still waiting; the application has returned.
 
-        Nobody is told of what comes later: who was told holds this, and as a circle both would live
-        until the next run of the garbage collector, with the scope of the request.
+        ``on_message`` is dropped: its owner and this object refer to each other, and as a cycle
+        they would live until the next run of the garbage collector, with the scope of the request.
         """
         self._on_message = _is_over
         if self._pending is not None:
@@ -120,7 +120,7 @@ class PeekingReceive:
 
 
 def _is_over(_message: Message) -> None:
-    """Hear of a message of a request that is over."""
+    """Ignore a message of a request that is over; this replaces ``on_message`` then."""
 
 
 def _retrieve_exception(pending: Task[Message]) -> None:

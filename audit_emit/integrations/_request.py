@@ -84,8 +84,8 @@ class RequestAudit:
         declared: events that are written with the outcome of the request.
         correlation_id: the id of the request, which the response carries in a header.
         finished: whether ``finish`` was called, so that the records are written.
-        gives_receipts: whether ``Audit-Receipt`` of the response is ours to say.
-        is_recorded: whether there is a record of the request itself; what it declares has its own.
+        gives_receipts: whether the middleware sets ``Audit-Receipt`` of the response.
+        is_recorded: whether the request itself gets a record; declared events have their own.
         live: the context that is bound while the request is served.
     """
 
@@ -151,7 +151,7 @@ class RequestAudit:
 
     @property
     def receipt(self) -> str | None:
-        """The newest record of the request so far; ``None`` where it is not to be told."""
+        """The receipt of the newest record of the request; ``None`` where none is to be sent."""
         if self._receipt is None or not self.gives_receipts:
             return None
         return receipt_text(self._receipt)
@@ -173,7 +173,7 @@ class RequestAudit:
         self.put_into(origin)
 
     def put_into(self, place: MutableMapping[str, Any]) -> None:
-        """Let whoever has only this find the request in it, until the request is over."""
+        """Store the request in a scope or environ, for code that has only that."""
         place[KEY] = self
         self._places.append(place)
 
@@ -182,24 +182,23 @@ class RequestAudit:
         return any(one is place for one in self._places)
 
     def release(self) -> None:
-        """Nobody serves the request any more: leave the scopes and environs that hold it.
+        """Remove the request from the scopes and environs that hold it: nobody serves it any more.
 
-        Each of them and this object hold one another. As a circle they would live until the next
-        run of the garbage collector, with all that a framework keeps in them; it costs as much as
-        everything else here that memory is not used again at once.
+        They and this object refer to each other. As a cycle they would live until the next run of
+        the garbage collector, with all that a framework keeps in them. That would take as much time
+        as everything else in this module, as their memory could not be reused at once.
         """
         for place in self._places:
             place.pop(KEY, None)
 
     def let_go(self) -> None:
-        """The request is over, and nothing has cut it off: keep nothing of what it had.
+        """Drop what this object refers to, after a request that was not cancelled.
 
-        A server of ASGI keeps the context in which a response ended, and this object with it, until
-        it clears its timers of connections away (uvicorn: those of a hundred requests). Nothing
-        keeps it like that under WSGI, and a thread that was handed the request may still find its
-        user there.
+        An ASGI server keeps the context in which a response ended, and this object with it, until
+        it removes the timers of its connections (uvicorn: those of a hundred requests). Under WSGI
+        nothing keeps it, and a thread that got the request may still need its user.
         """
-        # Its own and empty: whoever has the request still may add to them.
+        # New empty lists, not shared ones: code that still has the request may add to them.
         self._places, self.inner_origins, self.declared = [], [], []
         self.origin = _NOWHERE
         self.exchange = Exchange()

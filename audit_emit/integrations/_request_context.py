@@ -97,8 +97,8 @@ class VerifiedContext(LiveContext):
         self._around = around
         self._ids = ids
         self._first = None if ids else around
-        # What was set is beside what it began with, so that a thread that makes the latter does
-        # not overwrite what another one sets at the same time.
+        # Kept apart from the first context, so that a thread that makes that one late does not
+        # overwrite an actor that another thread sets at the same time.
         self._set: AuditContext | None = None
 
     @property
@@ -152,9 +152,9 @@ class VerifiedContext(LiveContext):
         return first
 
     def also(self, find: FindUser) -> None:
-        """Look a user up there, too, when there is none where it was looked up before."""
-        # Side by side and not one within the other: a request that calls an inner application for
-        # each of a thousand parts would have more of them than Python lets call one another.
+        """Add another place to look for the user, after those that are known."""
+        # A list, not functions that call each other: a request that calls an inner application a
+        # thousand times would reach Python's recursion limit.
         self._finders.append(find)
 
     def let_go(self) -> None:
@@ -176,7 +176,7 @@ class VerifiedContext(LiveContext):
 
     def remember_user(self) -> None:
         """Look the verified user up now, because the application is about to let go of it."""
-        # For most requests of nobody this is all: no context is made before there is a record.
+        # This is all for most requests without a user: no context is made before a record needs it.
         if self._set is not None or self._filled is not None or self._found():
             _ = self.context
 

@@ -149,7 +149,7 @@ class _AuditedConnection:
         return (self._client or self._watched()).receive()
 
     def _watched(self) -> PeekingReceive:
-        """What looks at the client, made when it is first needed: many requests have no body."""
+        """The wrapped ``receive``, made when it is first needed: many requests have no body."""
         self._client = PeekingReceive(self._receive, self._exchange, self._received)
         return self._client
 
@@ -286,7 +286,7 @@ class _AuditedConnection:
             headers = [*headers, (own, audit.correlation_id.encode("ascii"))]
             message = {**message, "headers": headers}
         if audit.gives_receipts:
-            # What the application says under this name is not of this log.
+            # A header of this name from the application is not a receipt of this log.
             headers = [pair for pair in headers if pair[0].lower() != _RECEIPT]
             receipt = audit.receipt
             if receipt is not None:
@@ -336,7 +336,7 @@ def health_app(
 
     ``/health`` is 200 while the process lives. ``/health/ready`` is 200, or 503 with ``reasons``:
     the audit sink, the database, its migration, or the lag of the outbox. Needs asyncio: the
-    database is asked in a thread. Nobody who may not know that should reach it.
+    database is asked in a thread. The reasons name internals, so do not expose it to the public.
 
     Args:
         database, expect, max_lag, emitter: see ``audit_emit.integrations._readiness.Readiness``:

@@ -39,7 +39,7 @@ __all__ = ["connect"]
 _OUTCOMES = {"SUCCESS": "success", "RETRY": "retry", "IGNORED": "ignored", "REJECTED": "rejected"}
 _UID = "audit_emit"
 _REMEMBERED = 1000
-"""Tasks whose end the main process remembers to have recorded: Celery tells of some twice."""
+"""How many recorded tasks the main process remembers: Celery signals the end of some twice."""
 
 
 class _Adapter:
@@ -169,7 +169,7 @@ def _facts(task: Any, request: Any, task_id: str) -> dict[str, Any]:
 
 
 class _Quiet:
-    """A receiver that a fault of ours does not disturb; time limits pass through it."""
+    """A receiver whose own exceptions do not reach Celery, except those of time limits."""
 
     def __init__(self, receiver: Any) -> None:
         self._receiver = receiver

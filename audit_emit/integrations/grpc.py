@@ -53,7 +53,7 @@ _MAX_CLAIMED = 128
 
 
 class _Settings:
-    """What both interceptors are made with."""
+    """The arguments of both interceptors, checked."""
 
     def __init__(self, emitter: Emits | None, given: RequestOptions) -> None:
         self.emitter: Emits | None = emitter

@@ -29,7 +29,7 @@ from audit_emit.integrations._http import is_cancelled
 __all__ = ["LangChainAudit"]
 
 _MOST = 10_000
-"""Calls that are remembered at once; of one that never ends, nobody tells."""
+"""How many running calls are remembered: of one that never ends there is no callback."""
 
 
 class LangChainAudit(BaseCallbackHandler):

@@ -8,8 +8,8 @@ Each call is one record: ``mcp.tool_called``, ``mcp.resource_read``, ``mcp.promp
 is the subject of the token that the server has verified; over stdio nobody is known.
 
 An MCP server over stdio answers on standard output: set ``AUDIT_EMIT_STDOUT=stderr`` for its
-process. Where that was forgotten, the first call turns the lines on standard output off, and says
-so.
+process. Without it, the first call turns the lines on standard output off, and reports that on
+standard error.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ KINDS = {
 _LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list")
 
 _served: ContextVar[object] = ContextVar("audit_emit_mcp", default=None)
-"""The call that is recorded here: a server that is mounted in another one sees it, too."""
+"""The call that is being recorded, as a mounted server sees it a second time."""
 
 
 class Facts:

@@ -36,7 +36,7 @@ from audit_emit.integrations._request import live_span
 __all__ = ["TracedEmitter"]
 
 _REMEMBERED = 1000
-"""Records that are remembered to have been told: the same one comes at once, if it comes again."""
+"""How many reported records are remembered; a record that comes twice does so at once."""
 
 
 class TracedEmitter:
@@ -87,7 +87,7 @@ class TracedEmitter:
     def _tell(
         self, how: Callable[[str, dict[str, Any]], None], event_type: str, receipt: Receipt
     ) -> None:
-        """Tell OpenTelemetry of a record once, also where one emitter of this sort has another."""
+        """Report a record to OpenTelemetry once, also where one such emitter wraps another."""
         attributes: dict[str, Any] = {
             "audit.id": receipt.id,
             "audit.chain": receipt.chain,
@@ -124,10 +124,10 @@ def _emit_log(name: str, attributes: dict[str, Any]) -> None:
 
 
 class _Told:
-    """What was told last: by its kind and the id of the record.
+    """The last reports: by their kind and the id of the record.
 
-    Without a lock: a signal handler may emit in the middle of this, and a forked child would wait
-    for ever for a thread that it has not.
+    There is no lock: a signal handler may emit in the middle of this, and a forked child would wait
+    for ever for a thread that does not exist there.
     """
 
     def __init__(self) -> None:

@@ -3,10 +3,10 @@
     REGISTRY.register(AuditCollector())          # one process
     start_multiprocess()                         # gunicorn with PROMETHEUS_MULTIPROC_DIR
 
-No metric is touched in ``emit``: the counters are there anyway, and are read when somebody asks.
-With several processes a thread of each one moves what has come since the last second into the files
-that ``prometheus_client`` shares; it holds no lock that ``emit`` takes. For the histograms one call
-of sixteen is measured (``_core/measured.py``), from the time when one of the two is made.
+``emit`` updates no metric: the counters exist anyway, and are read for each scrape. With several
+processes, a thread in each adds the changes of the last second to the files that
+``prometheus_client`` shares; it holds no lock that ``emit`` takes. For the histograms one call in
+sixteen is measured (``_core/measured.py``), from when a collector or that thread is made.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _Mode = Literal["livesum", "max"]
 
 
 def _health(emitter: Emitter | None) -> dict[str, Any] | None:
-    """What the emitter says of itself; ``None`` while there is none: a scrape makes none."""
+    """``health()`` of the emitter; ``None`` while there is none: a scrape must not make one."""
     made = current_emitter() if emitter is None else emitter
     return None if made is None else made.health()
 
@@ -175,7 +175,7 @@ class AuditCollector(Collector):
             )
 
     def describe(self) -> Iterator[Any]:
-        """Nothing: to be registered, it need not be asked."""
+        """Nothing, so that registering does not collect."""
         return iter(())
 
 
@@ -194,7 +194,7 @@ class _MovingHistograms:
         self.skip(made)
 
     def skip(self, measured: Measured | None) -> None:
-        """Take what there is for moved."""
+        """Treat the present counts as moved."""
         for name in HISTOGRAMS if measured is not None else ():
             found: Histogram = getattr(measured, name)
             self._moved[name] = [*found.counts], found.total
@@ -221,10 +221,10 @@ class _MovingHistograms:
 class MovingThread:
     """Moves the counters of this process into metrics that processes share.
 
-    A child of a fork starts its own, and counts from what it has counted itself. No fork happens in
-    the middle of a move, whose locks nobody would release in the child. Sums over processes are
-    right after one was killed, but for what it counted in its last second; of the gauges,
-    ``backlog_events`` is the sum over the living, the others are the greatest.
+    A forked child starts its own thread, and moves only what it has counted itself. A fork waits
+    for the end of a move, as nobody would release its locks in the child. When a process is killed,
+    sums over processes lack only what it counted in its last second. Of the gauges,
+    ``backlog_events`` is the sum over live processes, the others are the maximum.
     """
 
     def __init__(

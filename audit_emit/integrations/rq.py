@@ -35,7 +35,7 @@ from audit_emit.integrations._tasks import (
 __all__ = ["AuditJob", "AuditWorker", "connect"]
 
 _FLUSH = 5.0
-"""Seconds for what waits to be written: RQ ends the process of a job without any clean-up."""
+"""Seconds to wait for unwritten events: RQ ends the process of a job without any clean-up."""
 
 
 class _Settings:

@@ -1,1 +1,1 @@
-"""Reading logs of which a part, or all, is in an archive."""
+"""Reading logs that are in an archive, as a whole or in part."""

@@ -1,7 +1,7 @@
-"""The beginning of an archived object: the records of it that are not on the disk as well.
+"""The beginning of an archived object: its records that are not in the database any more.
 
-Rows of a database leave by months, and go into the archive by bytes, so that an object may hold
-records of both sides. A log has each of its records once.
+Rows are removed from a database by months, and archived by size. So an object may hold records that
+the database has, too, and a reader must give each record once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def before(file: LogFile, seq: int) -> LogFile:
-    """The same file without the records from a number on, and what stands behind them.
+    """The same file without the records from a number on.
 
     Args:
         file: packed, and kept elsewhere.

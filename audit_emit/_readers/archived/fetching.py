@@ -1,4 +1,4 @@
-"""Objects of an archive as files that are there for as long as they are read.
+"""Objects of an archive as temporary files.
 
 An object is copied into a temporary file without a name. It is compared with its manifest before
 anything is read of it, so that what is unpacked is what was archived.
@@ -79,7 +79,7 @@ def fetched(settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vou
 def _ahead(
     settings: ArchiveSettings, of: Manifest, part: Packed, vouching: Vouching
 ) -> Callable[[], int]:
-    """What brings an object in another process; it knows no more than that one object.
+    """A function that fetches one object in another process, without the other manifests.
 
     Raises:
         ArchiveError: ``unvouched``.
@@ -101,7 +101,7 @@ def _brought(settings: ArchiveSettings, key: str, part: Packed) -> int:
 
 @contextmanager
 def named_by_manifest(key: str) -> Iterator[None]:
-    """What it means for an archive that an object that a manifest names is gone, or is longer.
+    """Turn errors of the store about an object that a manifest names into those of an archive.
 
     Raises:
         ArchiveError: ``missing`` or ``altered``.

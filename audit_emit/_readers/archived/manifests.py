@@ -1,4 +1,4 @@
-"""The manifests that are at an address, by chain, and what is wrong with how they lie there."""
+"""The manifests at an address, by chain, and errors in their sequence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Cold(NamedTuple):
         settings: of the archive.
         chain: its id.
         manifests: in the order of their records.
-        wrong: keys, and why what is there is no manifest in its place.
+        wrong: keys of objects that are no manifests, or not in their place, and why.
     """
 
     settings: ArchiveSettings
@@ -32,7 +32,7 @@ class Cold(NamedTuple):
 
 
 def chosen(address: str) -> tuple[str, dict[str, str]]:
-    """An address without what stands behind ``#``, and that.
+    """An address without the part after ``#``, and the choices in that part.
 
     Raises:
         ConfigError: it chooses by something else than ``service`` and ``chain``.
@@ -47,7 +47,7 @@ def chosen(address: str) -> tuple[str, dict[str, str]]:
 def cold_logs(
     bucket: Bucket, wanted: dict[str, str], chains: Collection[str] | None = None
 ) -> list[Cold]:
-    """What is archived, chain by chain, after one look at the names of all that is there.
+    """The archived logs, chain by chain, from one listing of all names.
 
     Args:
         wanted: ``service`` and ``chain`` that are asked for; the others are left out.
@@ -81,7 +81,7 @@ def cold_logs(
 
 
 def links(manifests: Iterable[Manifest]) -> Iterator[tuple[str, str]]:
-    """What is wrong with the way in which manifests follow each other; nothing if all is well.
+    """Errors in the sequence of manifests; none if each continues the one before it.
 
     Returns:
         The key of each that does not follow the one before it, and why.

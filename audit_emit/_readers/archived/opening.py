@@ -1,4 +1,4 @@
-"""Which logs the address of an archive names, beside the paths of the same logs."""
+"""The logs that the address of an archive names, joined with what is on the disk of them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from audit_emit._signing.trusted_keys import KeyRing
 def joined(
     readers: Sequence[LogReader], addresses: Sequence[str], ring: KeyRing
 ) -> list[LogReader]:
-    """Logs with what is in archives of them.
+    """Logs, each joined with its part in an archive.
 
-    Without a log on the disk every chain at an address is one; with such, only their chains are
-    taken out of the archive, as others have nothing to do with what was asked.
+    Without a log on the disk, every chain at an address is a log. With logs on the disk, only their
+    chains are read from the archive.
 
     Args:
-        readers: of what is on the disk.
+        readers: of the logs on the disk.
         addresses: ``s3://bucket/prefix``, with ``#service=`` or ``#chain=`` for some.
         ring: the keys that are given; see ``Vouching``.
 

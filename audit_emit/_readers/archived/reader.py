@@ -1,4 +1,4 @@
-"""A log that is in an archive, alone or with what of it is still on the disk: one log."""
+"""A log that is in an archive, as a whole or with its newer part on the disk."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class ArchivedReader(FilesReader):
     """See ``LogReader``. What is on the disk is read there, and the rest from the archive.
 
     Args:
-        cold: what the archive has of the log.
-        hot: what is on the disk of the same log, if anything; this reader takes its place.
-        below: records from this number on are read elsewhere; 0: none is.
+        cold: the part of the log that the archive has.
+        hot: the part of the same log on the disk, if any; this reader replaces that one.
+        below: records from this number on are not read from the archive; 0: all are.
         ring: the keys that are given; see ``Vouching``.
 
     Attributes:
-        manifests: of the archive; whoever verifies judges them.
+        manifests: of the archive; a verifier checks their signatures.
         edge: see ``Edge``.
     """
 
@@ -114,7 +114,7 @@ class ArchivedReader(FilesReader):
                     yield from hashed(self._unpacked(one, part))
 
     def _archived(self) -> Iterator[CheckpointLine]:
-        """The archived lines that are about archived records, and the seal at their end."""
+        """The archived checkpoints of archived records, then the seal of the last manifest."""
         end = self._last_read()
         last = end.last_seq if end is not None else 0
         offset, newest = 0, 0
@@ -129,7 +129,7 @@ class ArchivedReader(FilesReader):
             yield CheckpointLine(Place(CHECKPOINTS, offset, 0), seal, size=len(seal))
 
     def _last_read(self) -> Manifest | None:
-        """The last part that is read: the seal of another one says nothing of this log."""
+        """The last part that is read: only its seal belongs at the end of the checkpoints."""
         return next(
             (
                 one
@@ -142,7 +142,7 @@ class ArchivedReader(FilesReader):
     def _lines(self) -> Iterator[bytes]:
         for one in self.manifests:
             part = one.checkpoints
-            # Checkpoints that nobody vouches for say nothing of the log.
+            # Checkpoints from a manifest that no trusted key signed are left out.
             if part is not None and not self._vouching.refused(one, part):
                 lines = Lines()
                 with damage_raises(self._file(one, part)):
@@ -169,7 +169,7 @@ def highest(manifests: Sequence[Manifest]) -> int:
 
 
 def _size_of(line: bytes) -> int:
-    """The records that a checkpoint covers; 0 for what is none, which is shown to who verifies."""
+    """The number of records that a checkpoint covers; 0 for a line that is none, which is kept."""
     try:
         return Checkpoint.from_line(line).head_seq
     except ValueError:

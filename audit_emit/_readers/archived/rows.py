@@ -1,6 +1,6 @@
-"""A chain in a database whose oldest records are only in an archive: one log.
+"""A chain in a database whose oldest records are only in an archive, read as one log.
 
-What the database has is read there. The archive gives what comes before its first row.
+Records before the first row of the database are read from the archive, all others from it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class ArchivedRows:
     """See ``LogReader`` and ``TypedReader``.
 
     Args:
-        cold: what the archive has of the chain.
-        hot: what the database has of it; closed with this reader.
+        cold: the part of the chain that the archive has.
+        hot: the part that the database has; closed with this reader.
         ring: the keys that are given; see ``Vouching``.
 
     Attributes:

@@ -1,9 +1,10 @@
-"""Whose word it is that an object of an archive is to be fetched.
+"""Which objects of an archive may be fetched, by who signed the manifest that names them.
 
-Whoever may write to a bucket can put a manifest there that names an object of any size. Where keys
-are given, what a manifest names that none of them vouches for is fetched up to a bound, and nothing
-where such a manifest claims to be signed by one of them. Something is fetched because a key may be
-one that the log names further on (``audit.key_rotated``), in a part that this key signed itself.
+Whoever may write to a bucket can put a manifest there that names an object of any size. If keys are
+given, objects of manifests that none of them has signed are fetched up to a bound in bytes. If such
+a manifest names one of these keys as its signer, it is forged, and nothing of it is fetched. The
+bound is not 0, because the log may name the key later (``audit.key_rotated``), in a part that this
+very key has signed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import ArchiveError
 
 UNVOUCHED_BYTES = 4 << 30
-"""Bytes that are read at most on the word of manifests that no key that is given vouches for."""
+"""Bytes that are fetched at most for manifests that none of the given keys has signed."""
 
 REASON = "unvouched"
 
 
 def vouched(manifests: Sequence[Manifest], ring: KeyRing) -> list[Manifest]:
-    """Those that a trusted key signed, or that one of these names, directly or through others.
+    """The manifests that a trusted key signed, or that a signed one names, directly or not.
 
     Args:
         manifests: of one chain, in the order of their records.
@@ -58,12 +59,12 @@ class Vouching:
         self._good: set[tuple[int, int]] = set()
 
     def trust(self, ring: KeyRing) -> None:
-        """Let these keys be the ones that are given; none changes nothing."""
+        """Replace the given keys; without any, nothing changes."""
         if ring.keys:
             self._ring, self._keys = ring, -1
 
     def refused(self, of: Manifest, part: Packed) -> str:
-        """Why an object is not to be fetched; empty where it may be."""
+        """Why an object must not be fetched; empty where it may be."""
         if not self._ring.keys or self._vouches(of):
             return ""
         if of.check(self._ring) == "mismatch":
@@ -73,8 +74,8 @@ class Vouching:
         size = max(part.size, part.packed_size)
         if size > self._left:
             return (
-                f"{of.key}: no key that is given vouches for it, and not more than {self._most} "
-                "bytes are fetched of what is so; give the key that signed it (--key, or "
+                f"{of.key}: none of the given keys signed it, and not more than {self._most} "
+                "bytes are fetched of such objects; give the key that signed it (--key, or "
                 "AUDIT_EMIT_SIGNING_KEY_FILE)"
             )
         self._left -= size
@@ -82,23 +83,24 @@ class Vouching:
         return ""
 
     def check(self, of: Manifest, part: Packed) -> None:
-        """Refuse what is not to be fetched.
+        """Check that an object may be fetched.
 
         Raises:
-            ArchiveError: it is so.
+            ArchiveError: it must not.
         """
         why = self.refused(of, part)
         if why:
             raise ArchiveError(REASON, why)
 
     def check_ahead(self, of: Manifest) -> None:
-        """Refuse what may not be fetched before it is its turn: nothing is, up to a bound.
+        """Check that an object may be fetched ahead of its turn: only with a signed manifest.
 
-        Else what is fetched ahead would use the bound up, and a key that vouches for it may be in
-        what is read until then: how many processes there are must not change what is found.
+        Otherwise objects that are fetched ahead would use up the bound, and the key that signed
+        them may be named in a part that comes before. The number of processes must not change the
+        findings.
 
         Raises:
-            ArchiveError: no key that is known so far vouches for it.
+            ArchiveError: no key that is known so far has signed its manifest.
         """
         if self._ring.keys and not self._vouches(of):
             raise ArchiveError(REASON, f"{of.key}: no key that is known so far vouches for it")

@@ -1,7 +1,7 @@
-"""A place for what can be made again, where a log's own directory cannot be written.
+"""A directory for derived data of a log whose own directory cannot be written.
 
-It is a directory of this user's alone below the system's temporary one; what is in it is still only
-a hint, and checked by whoever reads it.
+It is below the system's temporary directory, and only this user can read and write it. Its content
+is still checked by whoever reads it.
 """
 
 from __future__ import annotations

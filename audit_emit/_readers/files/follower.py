@@ -17,21 +17,21 @@ from audit_emit._readers.files.plain_lines import BLOCK
 from audit_emit._stores.jsonl.directory import Layout
 
 MARK = 64
-"""Bytes before a place by which it is known again: of a record that is its own hash."""
+"""Bytes before a place by which it is recognised: the end of a record, so its hash."""
 
 
 class Follower:
-    """Reads on where a file was left, across rotation, truncation and deletion.
+    """Continues to read a file that grows, across rotation, truncation and deletion.
 
-    A file that was cut off and written anew in place (logrotate's ``copytruncate``) is told by the
-    bytes before the place where it was left, however long it is again by then. What it held beyond
-    that place is read from the copy, if that lies beside it.
+    A file that was truncated in place (logrotate's ``copytruncate``) is recognised by the bytes
+    before the last read place, even if it is longer again by then. What it held beyond that place
+    is read from the copy, if that is in the same directory.
 
     Args:
         path: the active file; it may come and go.
         fd: the file that is open now, or ``None`` to wait for one. The follower closes it.
         position: where to read on.
-        cut: told when the file was cut off: with the copy, or with ``None`` when there is none.
+        cut: called when the file was truncated: with the copy, or with ``None`` without one.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Follower:
         successor = self._successor()
         if successor is None:
             return
-        # Whoever rotated may have appended between our last read and the rename.
+        # The writer may have appended between our last read and its rename.
         yield from self._drain()
         yield from filter(None, [self._lines.take()])
         skipped = self._skipped(successor)

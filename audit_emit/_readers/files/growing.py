@@ -22,7 +22,7 @@ from audit_emit._readers.files.unpacked import Unpacked
 from audit_emit.errors import NotRegularError
 
 _CLOSED = re.compile(r"-[0-9]{20}[.]")
-"""In the name of a segment that its writer has closed; others may be copies of the active one."""
+"""Matches the name of a segment that its writer has closed; others may be copies."""
 
 _BLOCK = 1 << 20
 
@@ -77,7 +77,7 @@ class GrowingLog:
         """The lines of the active segment from its end on, then those of the closed ones.
 
         Args:
-            last: what comes after the record with this number may be left out; 0: nothing.
+            last: records after this number may be left out; 0: all are given.
         """
         files = self._older()
         if self._fd is not None:
@@ -110,7 +110,7 @@ class GrowingLog:
         return self._follower.poll()
 
     def torn(self, limit: int) -> bytes:
-        """At most so many bytes of a line that has no end yet."""
+        """The first ``limit`` bytes of a line that has no end yet."""
         return b"" if self._fd is None else os.pread(self._fd, limit, self._follower.position)
 
     def __enter__(self) -> Self:

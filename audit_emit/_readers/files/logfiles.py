@@ -24,7 +24,7 @@ CHECKPOINTS = "checkpoints.jsonl"
 _PACKED = r"(\.gz|\.zst)?"
 _NUMBERED = re.compile(r"-([0-9]{20})\.[A-Za-z]+" + _PACKED + r"$")
 _MAGIC = re.compile(rb"(?P<gzip>\x1f\x8b)|(?P<zstd>\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18)")
-"""RFC 1952; RFC 8878, whose frames may begin with one that is skipped."""
+"""The magic numbers of gzip (RFC 1952) and zstd (RFC 8878), also of its skippable frames."""
 
 
 class LogFile(NamedTuple):
@@ -43,8 +43,8 @@ class LogFile(NamedTuple):
         end: unpacked bytes that are wanted of it; -1 for all.
         fetch: brings a file that is kept elsewhere here, and gives a descriptor of it, which is
             then the caller's; ``None`` for a file at ``path``.
-        ahead: gives what another process may bring it with, before it is read here, or raises
-            ``ArchiveError`` where it must not; ``None`` where only ``fetch`` brings it.
+        ahead: returns a function with which another process may fetch it in advance, or raises
+            ``ArchiveError`` where it must not; ``None`` where only ``fetch`` can.
         last: its last record, where that is known without reading it.
         span: the earliest and the latest ``ts`` in it, likewise.
     """
@@ -114,7 +114,7 @@ class Log(NamedTuple):
             be younger than the files.
         missing: the name of the active segment, if that is missing.
         strange: names of segments that are no regular files, and why they are not read.
-        whole: everything that is there was looked for, and not only what was named.
+        whole: all files of the log were looked for, not only those that were named.
     """
 
     name: str
@@ -221,10 +221,10 @@ def _grown(file: LogFile, files: Sequence[LogFile]) -> LogFile:
 
 
 def _is_there(path: str) -> bool:
-    """Whether a name is taken; what cannot be told is not the same as no.
+    """Whether something has this name; unlike ``os.path.exists``, an error is not taken for no.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: it cannot be found out.
     """
     try:
         os.lstat(path)

@@ -26,16 +26,16 @@ def layout_of(path: str) -> Layout:
     """The log of a directory, or around an active segment.
 
     Raises:
-        OSError: it cannot be told which of them a path is.
+        OSError: it cannot be found out which of them a path is.
     """
     return Layout.of(os.path.join(path, "audit.jsonl") if is_directory(path) else path)
 
 
 def is_directory(path: str) -> bool:
-    """Whether a path is a directory. Of a disk that fails ``os.path.isdir`` says that it is none.
+    """Whether a path is a directory; unlike ``os.path.isdir``, an error is not taken for no.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: it cannot be found out.
     """
     found = _state(path)
     return found is not None and stat.S_ISDIR(found.st_mode)
@@ -45,7 +45,7 @@ def is_there(path: str) -> bool:
     """Whether there is anything at a path, be it a link to nothing.
 
     Raises:
-        OSError: that cannot be told.
+        OSError: it cannot be found out.
     """
     return _state(path, follow=False) is not None
 

@@ -1,4 +1,4 @@
-"""Parts of files proved by other processes, several at a time and ahead of who asks for them."""
+"""Parts of files that other processes prove, several at a time and ahead of the caller."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ PART = 8 * 1024 * 1024
 """Bytes of a plain file that one process proves at a time; a packed one is one part."""
 
 UNPACKED = 64 * PART
-"""Bytes of a packed file that are proved ahead; what follows is left to who reads it."""
+"""Bytes of a packed file that are proved ahead; the caller reads the rest itself."""
 
 _WORTH = 256 * 1024
-"""Bytes that are not worth the way to another process."""
+"""Bytes below which starting other processes takes longer than it saves."""
 
 _TOLD = 64
-"""Records that a proof of a block tells of one by one. What is proved waits to be asked for, so a
-block with more of them is left to who reads it: it would take more memory than its bytes."""
+"""How many records a proof of a block may name one by one. Proofs wait in memory for the caller;
+one with more records would need more memory than the block, so the caller reads that block."""
 
 _RATIO = 8
-"""How much a packed file grows, about."""
+"""By what factor a packed file grows, as an estimate."""
 
 
 class Block(NamedTuple):
@@ -121,7 +121,7 @@ class Pool:
             try:
                 found = future.result()
             except self._broken:
-                return  # one was killed, perhaps for its memory: who asks reads the rest
+                return  # one was killed, perhaps for its memory: the caller reads the rest
             yield found
 
     def _fill(self, number: int) -> None:
@@ -135,7 +135,7 @@ class Pool:
             try:
                 made = self._executor.submit(_prove_part, _sent(self._next))
             except (ArchiveError, self._broken):
-                return  # a key may be known later; else who reads it in its order tells why
+                return  # a key may be known later; else the caller gets the same error in its turn
             self._waiting.append((self._next, made))
             self._next = None
 
@@ -172,10 +172,10 @@ _watch: Watch | None = None
 
 
 def _prepare(named: Sequence[int], tree: bool, strict: bool, watch: Watch | None) -> None:
-    """What every part needs, told once to each process."""
+    """Set what every part needs, once in each process."""
     global _named, _tree, _strict, _watch
     _named, _tree, _strict, _watch = named, tree, strict, watch
-    # Ctrl-C is told by who began this process, and ends it at once, in the middle of a download.
+    # The parent handles Ctrl-C; here it ends the process at once, even in the middle of a download.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

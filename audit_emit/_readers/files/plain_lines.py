@@ -15,7 +15,7 @@ def forward(descriptor: int, begin: int, end: int, longest: int = MAX_LINE) -> I
 
     Args:
         descriptor: of a file; its position is neither used nor moved.
-        longest: of a longer line only so many bytes are given, its first ones.
+        longest: of a longer line only this many bytes are given, its first ones.
     """
     lines = CroppedLines(longest)
     while begin < end and (data := os.pread(descriptor, min(BLOCK, end - begin), begin)):

@@ -1,4 +1,4 @@
-"""The bytes that were moved aside from a log, as the log declares them."""
+"""The bytes that a repair moved to ``quarantine/``, as the log declares them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENDING = ".bytes"
 
 
 class Quarantine:
-    """The bytes that were moved aside from a log; read when somebody asks for the first time."""
+    """The bytes in ``quarantine/`` of a log; read when they are asked for the first time."""
 
     def __init__(self, layout: Layout) -> None:
         self._directory = layout.directory
@@ -33,22 +33,22 @@ class Quarantine:
         return (size, digest) in self._kept
 
     def _read(self) -> Iterator[tuple[int, str]]:
-        # What cannot be read is no evidence that bytes are gone: such an error goes to the caller.
+        # An unreadable file is no evidence that bytes are gone, so the error goes to the caller.
         for path in moved_files(self._directory):
             with suppress(FileNotFoundError, IsADirectoryError, NotRegularError):
                 yield from _hashed(path)
 
 
 def moved_files(directory: str) -> list[str]:
-    """The files with bytes that were moved aside from a log, in the order of their names.
+    """The files in ``quarantine/`` of a log, in the order of their names.
 
-    What else is there, as a link or a directory, holds no such bytes.
+    Links and directories there are ignored.
 
     Args:
         directory: of the log.
 
     Raises:
-        OSError: it cannot be told which there are.
+        OSError: the directory cannot be read.
     """
     place = os.path.join(directory, QUARANTINE)
     try:

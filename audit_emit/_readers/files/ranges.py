@@ -12,13 +12,13 @@ from audit_emit._readers.files.logfiles import BLOCK, LogFile
 from audit_emit._readers.files.packing import broken, unpacked
 
 _LONGEST = 64 * 1024
-"""Bytes of a record, about: where the last one of a file is looked for."""
+"""The approximate size of a record: this many bytes at the end of a file are read for its last."""
 
 
 def leads_to(file: LogFile, following: LogFile) -> bool:
     """Whether a file ends with the record that the first one of another file links to.
 
-    What is packed does not say so, unless its last record is known otherwise.
+    False for a packed file, unless its last record is known without reading it.
     """
     if file.last is not None:
         return (file.last.seq + 1, file.last.hash) == (following.first_seq, following.first_prev)
@@ -36,8 +36,8 @@ def leads_to(file: LogFile, following: LogFile) -> bool:
 def until(files: Sequence[LogFile], last: str) -> Sequence[LogFile]:
     """The files up to the last record that is not later than ``last``.
 
-    The order of a log is that of its numbers, not of its times: a record of a clock that was ahead
-    ends nothing. Standard input, which cannot be read twice, is not cut.
+    The order of a log is that of ``seq``, not of ``ts``, so a later record with a ``ts`` that fits
+    still counts. Standard input, which cannot be read twice, is not cut.
     """
     if any(file.path == "-" for file in files):
         return files
@@ -79,4 +79,4 @@ def _read(file: LogFile) -> Iterator[bytes]:
                 while data := stream.read(BLOCK):
                     yield data
         except broken():
-            return  # whoever verifies it tells
+            return  # reading the file reports the damage

@@ -45,10 +45,10 @@ from audit_emit.errors import ArchiveError
 
 _FOREIGN = rb'(?:(?:(?!"v"|\\)[^\n])*'
 _LINES = re.compile(_FOREIGN + rb"(?<!\})\n){1,4096}|" + _FOREIGN + rb"\}\n){1,4096}|[^\n]*\n")
-"""Lines that have no member ``v``, many at a time, or one line."""
+"""Matches many lines without a member ``v`` at once, or one line."""
 
-_PATIENCE = 0.5
-"""Seconds that a record may take to be written to its end, on a machine that has much to do."""
+_LINE_SECONDS = 0.5
+"""Seconds that writing a record may take on a busy machine; then a line without an end is torn."""
 
 
 class FilesReader:
@@ -103,10 +103,10 @@ class FilesReader:
             yield Flaw(name, MISSING, f"was not read: it {why}")
 
     def _wanted(self, from_seq: int, last: str) -> Sequence[LogFile]:
-        """Without the files that certainly end before the record with which to begin.
+        """The files without those that certainly end before the record with which to begin.
 
-        The next one must go on from the last record of each: what is not of the chain is not left
-        out. A time says nothing here, as records of one time may be anywhere.
+        A file is only left out if the next one continues from its last record, so that foreign
+        files are read. A time cannot exclude a file, as records of one time may be in any.
         """
         first = 0
         for file, following in pairwise(self.files):
@@ -143,14 +143,14 @@ class FilesReader:
 
         A line to which nothing was written for as long is torn, and is not waited for.
         """
-        deadline = time.monotonic() + _PATIENCE - max(stream.idle_seconds(), 0.0)
+        deadline = time.monotonic() + _LINE_SECONDS - max(stream.idle_seconds(), 0.0)
         while stream.inside_line and time.monotonic() < deadline:
             data = stream.more(position)
             if data:
                 yield self._block(stream.file, position, data)
                 position += len(data)
             else:
-                time.sleep(_PATIENCE / 100)
+                time.sleep(_LINE_SECONDS / 100)
 
     def _proved(self, file: LogFile, pool: Pool) -> Iterator[Block | Flaw | ProvedBlock]:
         yield self._block(file, 0, b"")
@@ -160,7 +160,7 @@ class FilesReader:
                 for part in pool.proved(file):
                     for block in part.blocks:
                         if block.start != position:
-                            break  # nobody knows what is between: all from there on is read here
+                            break  # a part was not proved: all from there on is read here
                         yield self._one(stream, block)
                         position += block.size
                     ended = part.ended
@@ -304,12 +304,12 @@ def _split(block: bytes | TooLong) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _unreadable() -> tuple[type[BaseException], ...]:
-    """What is told of a file whose bytes are not what they should be."""
+    """The exceptions for a file that is damaged."""
     return (*broken(), ArchiveError)
 
 
 def _damage(error: BaseException, file: LogFile) -> Flaw:
-    """What is told of a packed file that cannot be read on.
+    """The flaw for a packed file that cannot be read further.
 
     Raises:
         UnsupportedError: it takes more memory than a reader may take.

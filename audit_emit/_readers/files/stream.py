@@ -15,7 +15,7 @@ from audit_emit._readers.files.packing import unpacked
 
 
 class Stream:
-    """Reads a file as far as it went when it was looked at. What is packed can only go on.
+    """Reads a file up to the size that it had when it was looked at; a packed one only forward.
 
     Reading raises what ``broken()`` names where a packed file is damaged.
     """
@@ -54,7 +54,7 @@ class Stream:
         return time.time() - os.fstat(self._descriptor).st_mtime
 
     def read(self, position: int, end: int = sys.maxsize) -> bytes:
-        """The next whole lines; what is no line is given as it is, and nothing at the end.
+        """The next whole lines; a part of a line where that is too long; empty at the end.
 
         Args:
             position: where the last ones ended; or further on.
@@ -63,7 +63,7 @@ class Stream:
         if self.file.size >= 0 and not self.file.packed:
             size = min(BLOCK, min(end, self.file.size) - position)
             data = os.pread(self._descriptor, size, position) if size > 0 else b""
-            # The beginning of a line that goes on is read again.
+            # The beginning of an incomplete line is read again with the next block.
             data = data[: lines_end(data)] or data
         else:
             data = self._forward(position, end)
@@ -72,7 +72,7 @@ class Stream:
         return data
 
     def at(self, position: int, size: int) -> bytes:
-        """So many bytes from a place on."""
+        """``size`` bytes from a place on."""
         if not self.file.packed:
             data = os.pread(self._descriptor, size, position)
         else:
@@ -83,7 +83,7 @@ class Stream:
         return data
 
     def more(self, position: int) -> bytes:
-        """What was written to a line since: not more than its rest."""
+        """The rest of a line that was incomplete, as far as it has been written since."""
         data = os.pread(self._descriptor, BLOCK, position)
         data = data[: line_end(data)] or data
         if data:
@@ -91,7 +91,7 @@ class Stream:
         return data
 
     def _forward(self, position: int, end: int) -> bytes:
-        """Whole lines of what can only be read once."""
+        """Whole lines of a stream that can only be read forward."""
         if self.file.packed:
             self._go_to(position + len(self._rest))
         end = min(end, self.file.end) if self.file.end >= 0 else end

@@ -1,12 +1,12 @@
-"""Which times are in which part of a file, so that a question about a time need not read all of it.
+"""An index of times: which parts of a file can hold records of a time, so that others are skipped.
 
 Records are in the order of ``seq``, not of ``ts``: clocks step back, and records that had to wait
-keep their own time. So no part of a log can be left out for the times at its ends. A file is read
-once, and a row for each 8 MiB keeps the earliest and the latest time in it. What is not plainly
-records has no times, and is always read again.
+keep their own time. So the times at the ends of a part do not bound those within it. Each file is
+read once, and a row for each 8 MiB has the earliest and the latest time in it. Parts with lines
+that may be no records have no times, and are always read.
 
-The rows are kept in a directory of this user's alone. They count for a file as long as it is
-unchanged, or has only grown, which its change time and the last record of the rows say.
+The rows are kept in a directory that only this user can write. They are used as long as the file is
+unchanged or has only grown, which is seen from its change time and the last record of the rows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from audit_emit._readers.files.unpacked import Unpacked
 BLOCK = 1 << 20
 ROW = 8 * BLOCK
 _MARK = 96
-"""Bytes before the end of the rows by which it is known again: a record's hash is among them."""
+"""Bytes before the end of the rows by which that place is recognised: they have a record's hash."""
 
 _HEAD = slice(len('{"ts":"2026-05-19T20:00:00.123456789Z'))
 _TS = slice(len('{"ts":"'), len('{"ts":"') + 30)
@@ -39,7 +39,7 @@ _TIMES = re.compile(
 )
 _SHORTEST = len('{"ts":"2026-05-19T20:00:00.123456789Z","event_type":"a","v":1}')
 _FILES = 10_000
-"""Files that are remembered, also those that are gone."""
+"""How many files are remembered, including those that are gone."""
 
 _RACY = 2 * 10**9
 """Nanoseconds within which a file can be changed again without another change time."""
@@ -147,7 +147,7 @@ def _mark(descriptor: int, end: int) -> bytes:
 
 
 def _scanned(file: LogFile, descriptor: int, begin: int) -> Iterator[Row]:
-    """The rows from a place on, made of what is there."""
+    """The rows from a place on, made by reading the file."""
     lines, end, low, high, plain = Lines(), begin, "", "", True
     for data in _read(file, descriptor, begin):
         for block in lines.feed(data):

@@ -13,7 +13,7 @@ from audit_emit.errors import ArchiveError
 
 
 class Unpacked:
-    """One packed file, read from its beginning; going back is beginning again."""
+    """One packed file; reading an earlier part starts again at its beginning."""
 
     def __init__(self) -> None:
         self._file: LogFile | None = None
@@ -57,7 +57,7 @@ def _opened(file: LogFile) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def damage_raises(file: LogFile) -> Iterator[None]:
-    """Damage is an error where an answer would be wrong without what cannot be read.
+    """Turn damage into an error, where an answer would be wrong without the unreadable part.
 
     Raises:
         OSError: the file is damaged or cut off.

@@ -1,4 +1,4 @@
-"""The connection that all readers of an address share, and rows that come one after the other."""
+"""The connection that all readers of an address share, and rows as a stream."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ Values = list[bytes | None]
 """One row as PostgreSQL sends it in its binary format; ``None`` where there is no value."""
 
 UNREAD = 98_304
-"""Bytes that a server on this machine may send ahead; Linux makes the buffer twice as large.
+"""Size of the receive buffer for a server on this machine; Linux makes it twice as large.
 
-The server writes 8 KiB at a time. Without a limit each is a segment of its own on its way through
-the network of the kernel, in the time of the server, who is the one that is waited for. With one
-they gather, and go in segments of up to 64 KiB while this process reads: the server then needs a
-fifth less. It must be more than one such segment, or TCP stops until a timer of 200 ms runs out.
+The server writes 8 KiB at a time. With a large buffer each write is a TCP segment of its own, and
+the server, for which this process waits, spends the time for it. With a small buffer the writes
+gather, and are sent in segments of up to 64 KiB while this process reads: the server then needs a
+fifth less time. The buffer must be larger than such a segment, or TCP waits for a timer of 200 ms.
 """
 
 _GATHER_SECONDS = 0.0001
-"""How long the rest of a long row is left alone: to be woken for each piece takes longer."""
+"""Seconds to wait for the rest of a long row: to wake up for each piece of it takes longer."""
 
 
 class Connection:
@@ -44,12 +44,12 @@ class Connection:
         self._streamed: object = None
 
     def begin(self) -> Self:
-        """One reader more uses it."""
+        """Count one more reader."""
         self._readers += 1
         return self
 
     def end(self) -> None:
-        """One less."""
+        """Count one reader less; the last one closes the connection."""
         self._readers -= 1
         if self._readers <= 0:
             self._ready.close()
@@ -70,7 +70,7 @@ class Connection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is asked in this block is done as a whole, or not at all."""
+        """Run the queries of this block in one transaction."""
         with _told(self.address):
             self._interrupt()
             with self._made.transaction():
@@ -79,9 +79,9 @@ class Connection:
     def stream(self, query: str, *values: str) -> Iterator[Values]:
         """The rows of an answer as the server makes them, without waiting for the last one.
 
-        Who looks at a row has it to himself, while the server goes on. As soon as anybody asks
-        something else, the answer ends here, and what is left of it is thrown away: who needs it
-        asks again.
+        The server continues while the caller works on a row. As soon as the connection is used for
+        another query, this stream ends, and the rest of it is thrown away: a caller that needs the
+        rest asks again.
 
         Args:
             query: with ``$1`` and so on for the values.
@@ -130,7 +130,7 @@ class Connection:
         return asked.get_result()
 
     def _interrupt(self) -> None:
-        """Nothing more of an answer that was not read to its end."""
+        """Cancel a query whose rows were not read to the end."""
         if self._streamed is not None:
             self._streamed = None
             while self._next(self._made.pgconn) is not None:
@@ -150,7 +150,7 @@ def limit_what_is_unread(descriptor: int) -> None:
 
 @contextmanager
 def _told(address: Address) -> Iterator[None]:
-    """Errors of psycopg as ours, which are errors of reading, too."""
+    """Turn errors of psycopg into ``DatabaseError``, which is an ``OSError``, too."""
     try:
         yield
     except driver.load().Error as error:

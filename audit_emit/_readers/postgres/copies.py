@@ -1,7 +1,7 @@
-"""What the table keeps beside a line, compared with the line: for many rows at once, and for one.
+"""Compares the columns of rows with their lines, which they are copies of. Pure.
 
-Pure. Whether rows agree is settled for almost all of them by ``agree``, which says nothing about a
-row that is out of the ordinary; ``differences`` has the last word.
+``agree`` accepts almost all rows, many at once. Rows that it does not accept may be right all the
+same: ``differences`` decides about them, one by one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _DECODER = msgspec.json.Decoder(_Members)
 
 
 def agree(lines: bytes, columns: Columns) -> bool:
-    """Whether all rows are as usual, and their columns what their lines say; else nothing is said.
+    """Whether all rows are usual ones whose columns agree with their lines; false proves nothing.
 
     Args:
         lines: with their newlines.
@@ -118,7 +118,7 @@ _COLUMNS = ("seq", "hash", *Copies._fields)
 
 
 def differences(line: str, columns: Sequence[Any]) -> Iterator[str]:
-    """What the columns beside a line say otherwise than the line.
+    """The differences between the columns of a row and its line, in words.
 
     Args:
         columns: seq, the hash in hex, and those of ``Copies``.

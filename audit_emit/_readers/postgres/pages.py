@@ -1,9 +1,9 @@
-"""The rows of one chain in the order of their numbers, either way, as the server gathers them.
+"""The rows of one chain in the order of ``seq``, or against it, in groups that the server makes.
 
-A row of its own for every record would cost three times as much, so the server puts up to 512
-records together, and makes such groups while those before them are looked at. A group is a range of
-numbers, so the server finds it without sorting anything, and none is large: a record that is not
-short, and numbers that are there more than once, are read row by row.
+One row for each record would take three times as long, so the server joins up to 512 records, and
+makes the next groups while this process works on the ones before. A group is a range of ``seq``, so
+the server need not sort, and none is large: long records, and numbers that occur more than once,
+are read row by row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from audit_emit._stores.postgres.rows import Copies
 
 LAST = 2**63 - 1
 GROUP = 512
-"""Numbers of a group."""
+"""How many numbers (``seq``) a group has."""
 
 MOST = 1024
 """Groups that are asked for at once; the first time it is one, and then twice as many each time.
@@ -30,7 +30,7 @@ asks something else throws away no more than was read before.
 
 BLOCK = 1 << 20
 _SHORT = 8192
-"""Bytes of a line that is put together with others."""
+"""Bytes up to which a line is joined with others."""
 
 # The arrays are in queries of their own, so that the server does not count their elements and
 # takes all of this for a short question. What it takes for a long one it compiles first, which

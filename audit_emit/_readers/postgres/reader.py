@@ -1,7 +1,7 @@
-"""The rows of one chain in PostgreSQL as a ``LogReader``: the very lines, in the order of ``seq``.
+"""The rows of one chain in PostgreSQL as a ``LogReader``: the exact lines, in the order of ``seq``.
 
-What the table keeps beside the line (its number, its hash, the copies that are searched by) is
-compared with the line; where they differ, that is a flaw of the log.
+The other columns of a row (number, hash, the copies for searching) are compared with the line; a
+difference is a ``Flaw``.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class PostgresReader:
             yield from (Flaw(RECORDS, DAMAGED, note) for note in page.differences)
 
     def _compared_with_head(self) -> Iterator[Flaw]:
-        """What ``heads`` says of the end must be what is there; it may have grown meanwhile."""
+        """Compare the end of the chain with its row in ``heads``; it may have grown meanwhile."""
         before, head = self._head, self._ask_head()
         ends = self._ends()
         line, last = ends[-1] if ends else ("", 0)
@@ -213,7 +213,7 @@ class PostgresReader:
         return int(found[0]) if found else 0
 
     def _numbers(self) -> tuple[int, int]:
-        """What is before the first record, and the last one."""
+        """The number before the first record, and the number of the last one."""
         ends = self._ends()
         return (ends[0][1] - 1, ends[-1][1]) if ends else (0, 0)
 

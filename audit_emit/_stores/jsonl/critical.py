@@ -1,10 +1,10 @@
 """The critical section around the active segment: a thread lock, and the lock between processes.
 
 The thread lock is re-entrant only so that a signal handler or a ``__del__`` that emits in the
-middle of an append is recognised: it is told to wait its turn, never let in.
+middle of an append is recognised: its event is refused as ``re-entrant``, never written in between.
 
-Of what is in here a forked child makes a new one; the parent's is ``gone`` then, and a frame of the
-parent's that goes on in the child finds that out before it writes or gives back a lock.
+A forked child makes a new critical section. The parent's is marked as ``gone`` there, so that a
+call which began in the parent and continues in the child neither writes nor releases a lock.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from audit_emit.errors import SinkError
 __all__ = ["LOCK_CHECK_NS", "LOCK_SECONDS", "NO_ROOM", "TURN_SECONDS", "CriticalSection", "word_of"]
 
 LOCK_SECONDS = 0.045
-"""How long one call waits, for all locks and all that others left to do together; the promise is
-50 ms. A deadline is passed on from step to step, and 0 means that nothing was waited for yet."""
+"""Seconds that one call waits for everything together; the documented bound is 50 ms. A deadline is
+passed on from step to step; 0 means that nothing was waited for yet."""
 
 TURN_SECONDS = 0.004
 """How long a thread waits for another one that is writing, before it goes the other way. Where many
@@ -46,7 +46,7 @@ LOCK_CHECK_NS = 100_000_000
 """How often the process and the lock file are looked at."""
 
 NO_ROOM = (RecursionError, MemoryError)
-"""What is no failure of a system call: the guard of ``emit`` knows what to do then."""
+"""Exceptions that are no failure of a system call: the guard of ``emit`` handles them."""
 
 _R = TypeVar("_R")
 
@@ -71,7 +71,7 @@ class CriticalSection:
         self.segment: Segment = segment
         self.mutex = threading.RLock()
         self.busy: bool = False
-        """Whether somebody is inside."""
+        """Whether a thread is inside."""
         self.gone: bool = False
         """Whether this is the parent's, in a forked child."""
         self.lock: LockFile = lock
@@ -113,7 +113,7 @@ class CriticalSection:
         return bool(self.mutex._is_owned())  # type: ignore[attr-defined] # noqa: SLF001 - nothing public tells
 
     def held(self, work: Callable[[Segment], _R], deadline: float = 0.0) -> _R:
-        """Do something with both locks, on a segment whose end is known.
+        """Call ``work`` with both locks held, on a segment whose end is known.
 
         Raises:
             SinkError: it could not be done.
@@ -126,7 +126,7 @@ class CriticalSection:
         return self.locked(looked, deadline)
 
     def locked(self, work: Callable[[Segment], _R], deadline: float = 0.0) -> _R:
-        """Do something with both locks, on a segment that nobody has looked at yet.
+        """Call ``work`` with both locks held, on a segment that was not looked at yet.
 
         No context manager: an interrupt on the way into its block would leave the locks behind.
 
@@ -230,7 +230,7 @@ class CriticalSection:
             let_through(error)
 
     def drop_lock(self) -> None:
-        """Close the lock file, which is the other way to give the lock back."""
+        """Close the lock file, which releases the lock as well."""
         self.place = None
         self.lock_fd = -1  # first: an interrupt must not leave a number that is somebody else's
         self.lock.close()

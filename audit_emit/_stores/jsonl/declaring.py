@@ -1,4 +1,4 @@
-"""Records of a log about what it is owed or has lost, in one write with what they close.
+"""Declares losses and torn ends: records of the log about itself, written in one write.
 
 Called with the locks held, as everything of a ``Segment`` is.
 """
@@ -18,19 +18,19 @@ __all__ = ["close_and_declare", "owed", "pay"]
 
 
 def pay(segment: Segment) -> None:
-    """Declare what a process has lost that has ended, and could not say so."""
+    """Declare the losses of a process that ended without being able to declare them."""
     close_and_declare(segment, owed(segment), b"")
     segment.lock.forgive()
 
 
 def owed(segment: Segment) -> list[notes.Note]:
-    """The records that declare what ended processes have left word of in the lock file."""
+    """The records that declare the losses that ended processes left in the lock file."""
     left = debt.gaps(segment.lock.recall(debt.PLACE, debt.SIZE))
     return [("audit.gap", fields) for fields in left]
 
 
 def close_and_declare(segment: Segment, told: list[notes.Note], before: bytes) -> None:
-    """Close what was left without an end, and say so, in one write: nothing comes between."""
+    """End an unfinished line, and declare it, in one write, so that nothing comes between."""
     own = [segment.lent.own(event_type, fields) for event_type, fields in told]
     records, head, ns = notes.chained(own, segment.last(), segment.last_ns)
     data = before + b"".join(record.line for record in records)

@@ -1,4 +1,4 @@
-"""Whether what is in the file survives a loss of power, and what is done when a sync fails."""
+"""Makes records in the file survive a loss of power, and writes them again when a sync fails."""
 
 from __future__ import annotations
 

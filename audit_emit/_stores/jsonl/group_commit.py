@@ -1,8 +1,8 @@
-"""Group commit: one ``fdatasync`` for all records of the last moments, on a thread of its own.
+"""Group commit: one ``fdatasync`` for all records of the last moments, on its own thread.
 
-A sync can take for ever, and nothing can end it early. So it is the thread that syncs, also for
-whoever asks for a sync: they wait for its answer as long as they want to, and hold no lock
-meanwhile. Who emits only puts a word into a queue, which is one call in C: it waits for nothing.
+A sync can take for ever, and cannot be cancelled. So only the thread syncs: callers of ``sync``
+wait for its answer as long as they choose, and hold no lock meanwhile. ``emit`` only puts an item
+into a queue, which is one call in C and never waits.
 
 A failed sync is never repeated on the same file: the kernel may have dropped the pages and report
 success the next time ("fsyncgate", 2018). The unsynced records are handed back instead.
@@ -25,10 +25,10 @@ from audit_emit._stores.jsonl.retired import Retired, sync_and_close
 
 RECORDS = 100
 FLOOD = 5000
-"""Lines that are not kept longer than it takes, whatever else they would share a sync with."""
+"""At this number of lines a sync begins at once, without waiting for more lines to share it."""
 MOST = 10_000
 MOST_BYTES = 16 * 1024 * 1024
-"""Lines that are kept to be written again, should their sync fail; of more, the oldest are not."""
+"""How many lines are kept to be written again if their sync fails; older ones are dropped."""
 WAKE = (1, RECORDS, FLOOD, MOST)
 """The lengths of ``lines`` at which the thread has to hear of it."""
 
@@ -37,7 +37,7 @@ _PAUSE = 0.1
 """Syncs are at least this far apart, so that a burst shares them."""
 
 SLOW_SECONDS = 1.0
-"""A sync that takes longer is told of."""
+"""Seconds after which a hanging sync is reported."""
 
 STALLED = "sync-timeout"
 THREADLESS = "no-thread"
@@ -46,7 +46,7 @@ _RETRY_SECONDS = 1.0
 """How often a thread is asked for while there is none to be had."""
 
 _LOOK_SECONDS = 0.1
-"""How often who waits for a sync looks whether the thread is still there."""
+"""How often a caller that waits for a sync checks whether the thread still runs."""
 
 _SOME, _MANY, _FLOOD = 1, 2, 3
 
@@ -55,7 +55,7 @@ Failed = Callable[[list[bytes], int], bool | None]
 
 
 class _Waiter:
-    """Somebody who waits for a sync."""
+    """A caller that waits for a sync."""
 
     def __init__(self) -> None:
         self.done: bool = False

@@ -36,7 +36,7 @@ def _exclude_nobody(descriptor: int, _operation: int, /) -> None:
 flock: Callable[[int, int], None] = fcntl.flock if SUPPORTED else _exclude_nobody
 
 SIZE = 512
-"""Bytes of the lock file that say where the log goes on (``LastSegment``)."""
+"""Bytes of the lock file with the record after which the active file begins (``LastSegment``)."""
 
 __all__ = ["LOCK", "SIZE", "SUPPORTED", "UNLOCK", "LockFile", "flock"]
 
@@ -49,8 +49,8 @@ class LockFile:
 
     Args:
         path: of the lock file.
-        twin: a second name (a hard link) that it gets. Who finds the file deleted, while others
-            hold it, makes it again from its twin: it is the same file, and so the same lock.
+        twin: a second name (a hard link) for it. A process that finds the file deleted, while
+            others have it open, makes it again from its twin: the same file, so the same lock.
     """
 
     def __init__(self, path: str, twin: str | None = None) -> None:
@@ -154,7 +154,7 @@ class LockFile:
             return b""
 
     def remember(self, content: bytes, place: int = 0) -> bool:
-        """Keep some bytes in the lock file. Called with the lock held; a full disk forgets.
+        """Keep some bytes in the lock file, unless the disk is full. Called with the lock held.
 
         Returns:
             Whether they are kept.
@@ -183,7 +183,7 @@ class LockFile:
         return new
 
     def length(self) -> int:
-        """Bytes in the file: more than ``SIZE`` when something is owed (``debt``)."""
+        """Bytes in the file: more than ``SIZE`` when it holds undeclared losses."""
         try:
             return os.fstat(self.descriptor).st_size
         except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Why a log could not be written, told before the first record is."""
+"""Finds out, before the first record, whether a log could be written, and if not, why."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def missing(head: Head | None, last: Head, last_ns: int, reason: str) -> dict[st
 
 
 def rewritten(lines: list[bytes], unsynced: int) -> dict[str, Any]:
-    """``audit.gap`` after a failed sync: what follows it once more, and what could not be kept."""
+    """``audit.gap`` after a failed sync: how many records are written again, and how many lost."""
     return {
         "lost": 0,
         "rewritten": len(lines),

@@ -1,4 +1,4 @@
-"""How the chain goes on in the file at the path, whatever is there.
+"""Continues the chain in the file at the path, whatever that file holds.
 
 At the start, and when the file was moved, deleted, emptied, or left with an end that is no record.
 Called with the locks held, as everything of a ``Segment`` is.
@@ -30,7 +30,7 @@ _KEEP_OLD = frozenset({errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM, er
 
 
 def reopen(segment: Segment) -> None:
-    """Open what is at the path now: at the start, and when the file was moved or deleted."""
+    """Open the file that is at the path now: at the start, and when it was moved or deleted."""
     old = segment.still_ours()
     rescued = _rescue(segment, old)
     if old is not None:
@@ -101,7 +101,7 @@ def take_over(segment: Segment, previous: str | None, why: str) -> None:
 
 @contextmanager
 def settling(segment: Segment, previous: str | None, why: str) -> Iterator[None]:
-    """What is interrupted here is done again before anything else is written."""
+    """If this is interrupted, repeat it before anything else is written."""
     segment.unsettled = (previous, why)
     try:
         yield
@@ -152,7 +152,7 @@ def _continue_at_end(segment: Segment, previous: str | None, why: str) -> None:
 
 
 def _not_copied(segment: Segment) -> list[notes.Note]:
-    """The gap that a file leaves that was emptied, where no copy holds what was in it."""
+    """The gap after a file was truncated, where no copy has the records that were in it."""
     head, certain = copied_to(segment.layout)
     same = head is not None and head.chain == segment.chain
     if not certain or (head is not None and same and head.seq >= segment.seq):

@@ -1,7 +1,7 @@
 """Losses that a process could not declare before it ended, left in the lock file for the next one.
 
-A full disk takes no record, but the block of the lock file is there already: a few bytes can
-always be changed in it. Whoever opens the log next, or has it open, writes the ``audit.gap``.
+A full disk takes no record, but the block of the lock file is allocated already, so that a few
+bytes in it can always be changed. The next process that writes the log writes the ``audit.gap``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def read(content: bytes) -> list[Loss]:
 
 
 def added(known: list[Loss], more: list[Loss]) -> bytes:
-    """``SIZE`` bytes that say both, as one line of JSON: one loss for each sink."""
+    """Both as ``SIZE`` bytes, one line of JSON: one loss for each sink."""
     by_sink: dict[str, Loss] = {}
     for owed in (*known, *more):
         before = by_sink.get(owed.sink, owed)

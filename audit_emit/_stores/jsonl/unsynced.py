@@ -1,4 +1,4 @@
-"""Records whose sync failed, kept until they are where a sync has covered them."""
+"""Records whose sync failed, kept until they are in a file that was synced."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Unsynced:
         self.lines.extend(lines)
 
     def forget(self) -> None:
-        """Forget all of them: they were written once more. The pauses go on growing."""
+        """Forget all of them: they were written again. The pause before the next attempt stays."""
         self.lines.clear()
         self.forgotten = 0
 

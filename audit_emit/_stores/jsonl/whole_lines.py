@@ -1,4 +1,4 @@
-"""Appending lines to a file: each of them as a whole, at the beginning of a line, or not at all.
+"""Appends lines to a file: each completely, at the beginning of a line, or not at all.
 
 Called with the locks held, as everything of a ``Segment`` is.
 """
@@ -21,10 +21,10 @@ _ATTEMPTS = 4
 
 
 def write(segment: Segment, data: bytes) -> None:
-    """Append to the file what begins a line.
+    """Append bytes that must begin a line.
 
-    Somebody who takes no lock may have appended since the look, and left a line without an end.
-    Then it is written again: the next look finds it there, behind what is no record.
+    A process that takes no lock may have appended an unfinished line just before. Then the bytes
+    are written again on a line of their own, and the next look finds the spoilt line before them.
     """
     for _ in range(_ATTEMPTS):
         written = os.write(segment.descriptor, data)

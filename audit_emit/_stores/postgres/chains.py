@@ -6,10 +6,10 @@ The rules of this file:
    when its log was synced after it.
 2. An append whose answer did not come may have happened. It is asked for, by its place and its
    hash, before anything of it is sent again.
-3. Who finds that the chain lost what was acknowledged here (a standby was promoted that did not
-   have it) ends the chain, begins another one, and declares the loss in it. No chain forks.
-4. Drafts are linked here and swapped in if the head is still the one they link to; who loses the
-   race several times asks for the lock (``rounds.py``).
+3. If the chain lost a record that was acknowledged here (a standby without it was promoted), it is
+   ended, and another chain is begun, which declares the loss. No chain forks.
+4. Drafts are linked here, and appended if the head is still the one they link to (compare and
+   swap). A writer that loses this race several times takes the lock (``rounds.py``).
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Chains:
                 self._locked.setdefault(tenant, (until, outcome))
 
     def _append_one_by_one(self, waiting: Waiting, done: dict[str, Outcome]) -> None:
-        """Append to each chain for itself: one that is refused holds up no other one."""
+        """Append to each chain separately, so that one that is refused does not stop the others."""
         for tenant, drafts in waiting.items():
             try:
                 self._ready()

@@ -52,7 +52,7 @@ _AT_LOGIN = (
     (re.compile(r"too many (clients|connections)|connection slots"), "too-many-connections"),
     (re.compile(r"permission denied for database"), "not-permitted"),
 )  # fmt: skip
-"""What a server says that takes no connection: libpq has no SQLSTATE then, only its words."""
+"""Messages of a server that refuses a connection: libpq has only the text then, no SQLSTATE."""
 
 _GONE = ("08", "57P", "25P03", "25P04")
 """What the SQLSTATE of a connection begins with that the server has ended, or is about to: it shuts
@@ -123,7 +123,7 @@ def connect(
     transaction another session, both would reach strangers.
 
     Raises:
-        DatabaseError: it did not come about.
+        DatabaseError: no connection was made.
         ConfigError: psycopg is missing, or the address cannot be read.
     """
     psycopg = load()

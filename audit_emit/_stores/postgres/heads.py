@@ -1,4 +1,4 @@
-"""What a writer knows of the chains of its service, and what it does when one has lost its end."""
+"""The heads of a service's chains as a writer knows them, and what to do where one lost records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from audit_emit._stores.postgres.session import Session
 __all__ = ["SINK", "Heads", "KnownChain", "OwnRecord"]
 
 SINK = "postgresql"
-"""What a gap calls this store."""
+"""The name of this store in ``audit.gap``."""
 
 _MOST_CHAINS = 10_000
 _OPEN = "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_chain(%s, %s, %s)"
@@ -30,7 +30,7 @@ OwnRecord = Callable[[str, dict[str, Any]], str]
 
 
 class KnownChain:
-    """What this process knows of one chain, of one service and tenant.
+    """The state of one chain, of one service and tenant, as this process knows it.
 
     Attributes:
         head: what to link to; ``None`` when it is to be asked for.

@@ -16,10 +16,10 @@ from audit_emit.errors import DatabaseError
 __all__ = ["Outcome", "Round", "Waiting"]
 
 _RACES = 4
-"""Lost races after which the lock is asked for."""
+"""After how many lost races the lock is taken."""
 
 _SHARED_SECONDS = 60.0
-"""How long after a lost race others are reckoned with, who wait for the lock of a chain."""
+"""Seconds after a lost race for which other writers are assumed to wait for the chain's lock."""
 
 Outcome = list[Linked] | DatabaseError
 """What became of the drafts of one tenant."""

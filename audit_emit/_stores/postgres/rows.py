@@ -1,4 +1,4 @@
-"""A record as a row: the exact line, its link, and what is copied out of it to search by.
+"""A record as a row: the exact line, its link, and copies of members for searching.
 
 Pure. The verifier makes the copies again from the line (``project``) and compares.
 """

@@ -1,8 +1,8 @@
-"""Sealing: what waits in the outbox becomes the next records of its chain, in one transaction.
+"""Sealing: links the rows of the outbox into their chains.
 
-The row is deleted, and the record appended, or neither. Any number of sealers may be at it: the
-lock of the chain puts them in order. Who may insert into the outbox is not trusted to write what
-the emitter would: a row that is no event of its service is replaced by a declared loss.
+In one transaction a row is deleted and its record appended. Any number of sealers may run: the lock
+of the chain orders them. Applications that may insert into the outbox are not trusted to insert
+valid records: a row that is no event of its service is replaced by a declared loss.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from audit_emit._stores.postgres.rows import UnlinkedRow
 from audit_emit.errors import DatabaseError
 
 POLL_SECONDS = 0.2
-"""Between looks while nothing waits."""
+"""Seconds between looks while the outbox is empty."""
 
 _PACE_SECONDS = 0.05
 """Between rounds of a service's own thread while rows come. A round for each row would sync as
@@ -32,7 +32,7 @@ often as the service does; one for hundreds would keep the interpreter from its 
 
 LONGEST_SECONDS = 30.0
 REFUSED_SECONDS = 30.0
-"""How long a chain is left alone that took nothing."""
+"""Seconds for which a chain that refused records is not tried again."""
 
 _MOST_SERVICES = 8
 """Connections that are kept; each service has one."""

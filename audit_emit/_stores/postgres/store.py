@@ -30,7 +30,7 @@ class PostgresStore:
     """The chains of one service; see ``ChainStore`` for its methods.
 
     An append takes as long as the network and the server do. When it returns, its records are as
-    durable as was asked for.
+    durable as ``durability`` says.
 
     Args:
         address: of a role that has ``audit_emit_writer``. Nothing connects before the first record.

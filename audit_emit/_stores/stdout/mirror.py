@@ -1,7 +1,7 @@
 """Standard output as a mirror of the chain: every line after a prefix that shippers look for.
 
-A line that would not fit is shown as its stub (docs/wire-format.md, section 3); one that cannot be
-shown at once is not shown, and the chain says so when the reader is back.
+A line that is too long is written as its stub (docs/wire-format.md, section 3). A line that cannot
+be written at once is dropped, which the chain declares when the reader is back.
 """
 
 from __future__ import annotations
