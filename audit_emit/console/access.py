@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import os
 import threading
+import time
 import tomllib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ _MEMORY = 128 * 1024 * 1024
 _MAX_N, _MAX_RP = 2**20, 128
 _REMEMBERED = 1000
 """How many right passwords are remembered, as keyed hashes, so that not each request hashes one."""
+
+_REMEMBERED_SECONDS = 300.0
 
 
 class Role(IntEnum):
@@ -112,8 +115,9 @@ class Access:
         self._key = os.urandom(32)
         # The hash of a random password, so that an unknown name takes as long as a known one.
         self._nobody = _hashed(os.urandom(16), os.urandom(32))
-        self._remembered: OrderedDict[bytes, Identity] = OrderedDict()
-        # One password at a time: each takes 16 MiB and 0.2 s, and anybody may send one.
+        self._remembered: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
+        # Each takes 16 MiB and 0.2 s, and anybody may send one.
+        self._hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._lock = threading.Lock()
 
     @classmethod
@@ -160,7 +164,7 @@ class Access:
         return (
             bool(name)
             and not self.proxy_header
-            and self._token(name, password) not in (self._remembered)
+            and self._recent(self._token(name, password)) is None
         )
 
     def _token(self, name: str, password: str) -> bytes:
@@ -168,18 +172,29 @@ class Access:
 
     def _by_password(self, name: str, password: str) -> Identity | None:
         token = self._token(name, password)
-        known = self._remembered.get(token)
+        known = self._recent(token)
         if known is not None:
             return known
         identity, hashed = self._users.get(name, (None, self._nobody))
-        with self._lock:
+        with self._hashing:
             right = _matches(password, hashed)
         if not right or identity is None:
             return None
-        self._remembered[token] = identity
-        while len(self._remembered) > _REMEMBERED:
-            self._remembered.popitem(last=False)
+        with self._lock:
+            self._remembered[token] = (identity, time.monotonic() + _REMEMBERED_SECONDS)
+            self._remembered.move_to_end(token)
+            while len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
         return identity
+
+    def _recent(self, token: bytes) -> Identity | None:
+        """Whose password was right a moment ago, by its keyed hash."""
+        with self._lock:
+            identity, until = self._remembered.get(token, (None, 0.0))
+            if identity is not None and time.monotonic() >= until:
+                del self._remembered[token]
+                return None
+            return identity
 
 
 def _basic(header: str) -> tuple[str, str]:

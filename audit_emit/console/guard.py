@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 from audit_emit.console.access import LOCAL, Access, Identity
+from audit_emit.console.attempts import RETRY_SECONDS, Attempts
 from audit_emit.console.messages import text
 from audit_emit.console.sign_in import SignIn
 
@@ -74,6 +75,7 @@ class Guard:
         self._signed_in = signed_in
         self._sign_in = access.sign_in if access is not None else None
         self._key = os.urandom(32)
+        self._attempts = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -87,6 +89,9 @@ class Guard:
             await self._sign_in_or_out(self._sign_in, scope, headers, send)
             return
         identity = await self._identity(scope, headers)
+        if isinstance(identity, int):
+            await self._later(scope, identity, send)
+            return
         if identity is None:
             await self._refuse(scope, headers, send)
             return
@@ -106,7 +111,8 @@ class Guard:
             return
         await self._inner(scope, receive, _with_headers(send, "" if cookie else fresh, scope))
 
-    async def _identity(self, scope: Scope, headers: dict[str, str]) -> Identity | None:
+    async def _identity(self, scope: Scope, headers: dict[str, str]) -> Identity | int | None:
+        """Who it is; ``None`` for nobody, a status where too many passwords are being hashed."""
         if self._access is None:
             # Under another name it may be a page of another site whose name was pointed at this
             # address (DNS rebinding).
@@ -119,7 +125,19 @@ class Guard:
             return self._access.identify(headers)
         from audit_emit.console.threads import hashing  # noqa: PLC0415 - an extra
 
-        return await hashing(self._access.identify, headers)
+        client = (scope.get("client") or ("",))[0]
+        if status := self._attempts.begin(client):
+            return status
+        try:
+            return await hashing(self._access.identify, headers)
+        finally:
+            self._attempts.end(client)
+
+    async def _later(self, scope: Scope, status: int, send: Send) -> None:
+        """Too many passwords are being hashed: this one is not looked at."""
+        self._denied("", scope["path"])
+        when = (b"retry-after", str(RETRY_SECONDS).encode())
+        await _answer(send, status, _said("error.too_many"), when)
 
     async def _sign_in_or_out(
         self, sign_in: SignIn, scope: Scope, headers: dict[str, str], send: Send

@@ -1,12 +1,13 @@
 """The console's own threads, so that it never uses up those of an application it is mounted in.
 
 One request may read the whole log, and hashing a password takes 0.2 s and 16 MiB. So there are few
-threads for reading and one for passwords: many such requests wait for each other, and need no more
-memory.
+threads for reading, and one per processor for passwords: many such requests wait for each other,
+and need no more memory. ``attempts.py`` says how many passwords one client may have hashed at once.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Generator
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -36,7 +37,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function that hashes a password, in the one thread for that."""
     return await to_thread.run_sync(
-        partial(function, *args, **kwargs), limiter=_limiter(_hashing, 1)
+        partial(function, *args, **kwargs), limiter=_limiter(_hashing, os.cpu_count() or 1)
     )
 
 

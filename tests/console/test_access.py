@@ -152,3 +152,17 @@ def test_a_role_holds_those_below_it(
 
 def test_two_hashes_of_one_password_differ() -> None:
     assert hash_password("x") != hash_password("x")
+
+
+def test_a_right_password_is_hashed_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("audit_emit.console.access.time.monotonic", lambda: now[0])
+    access = Access({"vera": {"password": hash_password("secret")}})
+    basic = base64.b64encode(b"vera:secret").decode()
+    headers = {"authorization": f"Basic {basic}"}
+    assert access.takes_long(headers)
+    assert access.identify(headers) is not None
+    assert not access.takes_long(headers)
+    now[0] += 301
+    assert access.takes_long(headers)
+    assert access.identify(headers) is not None
