@@ -104,7 +104,10 @@ static bool put(Plain *plain, const char *text, Py_ssize_t size)
 
 static inline bool put_char(Plain *plain, char c)
 {
-    return put(plain, &c, 1);
+    if (!fits(plain, 1))
+        return false;
+    plain->out[plain->size++] = c;
+    return true;
 }
 
 /* Write a text in quotes, where it is known whether something in it may need an escape. A lone

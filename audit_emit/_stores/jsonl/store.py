@@ -188,6 +188,9 @@ class JsonlStore:
 
     def _link_all(self, segment: Segment, drafts: list[Draft], deadline: float) -> None:
         """Write drafts, as long as there is time for one that takes as long as the slowest."""
+        if len(drafts) == 1:
+            self._link(segment, drafts)
+            return
         began = time.monotonic()
         end = began + BATCH_SECONDS
         end = min(end, deadline) if deadline else end
