@@ -41,7 +41,8 @@ def is_nowhere_else(found: list[str], made: str) -> bool:
             if _is_in(value, made):
                 return False
             if " " in value or "@" in value or ":" in value:
-                for part in (*parts_of(value), value.rpartition(":")[2]):
+                _, sign, last = value.rpartition(":")
+                for part in (*parts_of(value), last) if sign else parts_of(value):
                     if len(part) >= SHORTEST and _is_in(part, made):
                         return False
     return True

@@ -44,10 +44,14 @@ def is_complaint(value: str) -> bool:
     """Whether a text says, in words that complaints have and no others, what is wrong."""
     if not 7 < len(value) <= _LONGEST or " " not in value:
         return False
-    words = [word.strip("\"'.,;:!()") for word in value.lower().replace("\u2019", "'").split()]
-    if _NEEDED.isdisjoint(words) or _SAYING.isdisjoint(words):
-        return False
-    return all(word in _USUAL or (word.isdigit() and len(word) <= _MOST_DIGITS) for word in words)
+    words = []
+    # From the end: the last word of a secret of several is seldom one of these.
+    for each in reversed(value.lower().replace("\u2019", "'").split()):
+        word = each.strip("\"'.,;:!()")
+        if word not in _USUAL and not (word.isdigit() and len(word) <= _MOST_DIGITS):
+            return False
+        words.append(word)
+    return not (_NEEDED.isdisjoint(words) or _SAYING.isdisjoint(words))
 
 
 _ENDS = (
@@ -58,13 +62,14 @@ _DATE = Pattern(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?(?:Z|[+\-][0-9]{2}:?[0-9]{2})?)?"
 )
-_SHORTEST_DATE = 10
+_YEAR = 4
+"""Digits of a year."""
 
 
 def is_moment(name: str, value: str) -> bool:
     """Whether a value is a date or a time (ISO 8601) and its name says of what: of a change."""
     return (
-        len(value) >= _SHORTEST_DATE
+        value[_YEAR : _YEAR + 1] == "-"  # first, as most values are no date
         and name.lower().endswith(_ENDS)
         and _DATE.fullmatch(value) is not None
     )
