@@ -84,8 +84,7 @@ class CompiledAppend:
             if shown:
                 mirror.last = line
                 mirror.fault = None
-                if checked:
-                    mirror.checked = checked
+                mirror.checked = checked or mirror.checked
             note(line)
             return receipt, line, shown
         except BaseException:
