@@ -5,7 +5,7 @@ from __future__ import annotations
 from audit_emit._redaction.finders import cards
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["BETWEEN", "RUN", "classes", "enough"]
+__all__ = ["BETWEEN", "ENOUGH", "RUN", "classes", "enough"]
 
 RUN = 14
 """Digits that the shortest card number has (ISO/IEC 7812)."""
@@ -21,22 +21,16 @@ def _table() -> bytes:
     return bytes(table)
 
 
-_ENOUGH = b"0" * RUN
+ENOUGH = b"0" * RUN
+"""What is in a text with digits enough, once it is translated by ``classes``."""
 
 classes = _table()
 """Digits, and what may be one of another script, are ``0``."""
 
 
 def enough(text: str) -> bool:
-    """Whether a card number may be in a text, beside UUIDs and digests."""
-    raw = text.encode("ascii", "replace")
-    if not _has(raw):
-        return False
+    """Whether a card number may be in a text with ``ENOUGH``, beside UUIDs and digests."""
     text = cards.ID.sub("x", text)
     if not text.isascii():
         text = _LETTERS.sub("x", text)
-    return _has(text.encode("ascii", "replace"))
-
-
-def _has(raw: bytes) -> bool:
-    return _ENOUGH in raw.translate(classes, BETWEEN)
+    return ENOUGH in text.encode("ascii", "replace").translate(classes, BETWEEN)

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from audit_emit._redaction import digits
 from audit_emit._redaction.finders import structures
-from audit_emit._redaction.finders.containers import MAX_TOKENS
+from audit_emit._redaction.finders.containers import BEGIN, MAX_TOKENS
 from audit_emit._redaction.finders.extent import PLACEHOLDER
 from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.finders.references import is_reference
 from audit_emit._redaction.grammar import GRAMMAR
 from audit_emit._redaction.keywords import Folded, Prefilter
-from audit_emit._redaction.readings import Reading, escaped, quoted, readings
+from audit_emit._redaction.readings import MARKS, Reading, escaped, quoted, readings
 from audit_emit._redaction.rule import Rule, Span
 from audit_emit._redaction.rules import RULES
 from audit_emit._runtime.lazy import Pattern
@@ -135,19 +135,21 @@ class Engine:
         """
         is_secret = SecretNames(is_secret)
         is_member = is_secret if is_member is None else SecretNames(is_member)
-        undone = list(readings(text))
+        # What a text has no mark of is not entered: most have no escapes, and no dicts in them.
+        undone = list(readings(text)) if MARKS.search(text) is not None else []
         if undone and len(text) > _MAX_OF_EACH_READING:
             return self._in_long(text, undone[-1], is_secret, is_member)
-        judged = structures.Judged(text, is_member)
+        judged = structures.Judged(text, is_member) if BEGIN.search(text) is not None else None
         found = [one for one in self._find(text, is_secret) if not _is_settled(one, judged)]
         end = _last_looked_at(found, len(text))
         if end < len(text):
             found.append(Found(end, len(text), found[0].rule))
         for steps in undone:
-            found += self._in_reading(steps, judged, is_secret)
+            found += self._in_reading(steps, judged, is_secret, is_member)
         left = _Left()
-        found += self._in_structures(judged, found, is_secret, left, until=end)
-        if undone and not judged.containers:
+        if judged is not None:
+            found += self._in_structures(judged, found, is_secret, left, until=end)
+        if undone and (judged is None or not judged.containers):
             steps = undone[-1]
             inner = structures.Judged(steps[-1].text, is_member)
             for start, end, rule in self._in_structures(inner, [], is_secret, left):
@@ -155,7 +157,11 @@ class Engine:
         return _merge(_not_yet_redacted(text, found)) if found else found
 
     def _in_reading(
-        self, steps: list[Reading], judged: structures.Judged, is_secret: SecretNames
+        self,
+        steps: list[Reading],
+        judged: structures.Judged | None,
+        is_secret: SecretNames,
+        is_member: SecretNames,
     ) -> Iterator[Found]:
         """What a reading of a text says besides.
 
@@ -165,7 +171,7 @@ class Engine:
         for one in self._find(steps[-1].text, is_secret):
             placed = Found(*_placed(steps, one[:2]), one.rule)
             if _is_settled(placed, judged):
-                within = within or structures.Judged(steps[-1].text, judged.is_secret)
+                within = within or structures.Judged(steps[-1].text, is_member)
                 if _is_settled(one, within):
                     continue
             yield placed
@@ -202,6 +208,8 @@ class Engine:
             yield from _some(rule.id, rule.spans(text), len(text))
         of_digits = self._of_digits if _has_digits(text) else []
         for grammar in (*self.folded.rules_for(text), *of_digits):
+            if grammar.placed and not is_secret.places(text):
+                continue
             spans = grammar.spans(text, is_secret)
             yield from _some(grammar.id, _of_values(text, spans), len(text))
         last = is_secret.looked_at(text)
@@ -286,9 +294,14 @@ def _last_looked_at(found: list[Found], length: int) -> int:
     return merged[MOST_FOUND - 1].start if len(merged) > MOST_FOUND else length
 
 
-def _is_settled(found: Found, judged: structures.Judged) -> bool:
+def _is_settled(found: Found, judged: structures.Judged | None) -> bool:
     """Whether the dicts in a text say that what a name before it holds back is none."""
-    return bool(judged.shown) and found.rule in _BY_NAME and judged.settles(found)
+    return (
+        judged is not None
+        and bool(judged.shown)
+        and found.rule in _BY_NAME
+        and judged.settles(found)
+    )
 
 
 def _some(rule: str, spans: Iterable[Span], length: int) -> Iterator[Found]:
@@ -311,7 +324,10 @@ def _of_values(text: str, spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _has_digits(text: str) -> bool:
-    return len(text) >= digits.RUN and digits.enough(text)
+    if len(text) < digits.RUN:
+        return False
+    classes = text.encode("ascii", "replace").translate(digits.classes, digits.BETWEEN)
+    return digits.ENOUGH in classes and digits.enough(text)
 
 
 def _placed(steps: list[Reading], span: Span) -> Span:

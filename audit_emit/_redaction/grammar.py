@@ -52,6 +52,10 @@ class Grammar:
         find: gives the spans of a text that holds one of the keywords.
         marks: characters, one of which is in the text besides; all texts have an empty one.
         ignore_case: whether keywords count in any spelling.
+        needs: what is in the text besides. It spares a call of ``find`` only: whether a text has to
+            be looked at is told by the keywords and the marks.
+        placed: whether it finds only what stands beside the end of the name of a secret
+            (``SecretNames.places``).
         named: whether the keywords are parts of names, so that a user's names count as well.
         alone: whether it says nothing of other texts: those beside it in a list, or in a dict.
         digits: whether, instead of keywords, ``digits.enough`` decides.
@@ -65,6 +69,8 @@ class Grammar:
         find: Callable[[str, IsSecret], Iterable[Span]],
         *,
         marks: str = "",
+        needs: str = "",
+        placed: bool = False,
         ignore_case: bool = False,
         named: bool = False,
         alone: bool = False,
@@ -74,16 +80,15 @@ class Grammar:
         self.id = name
         self.keywords = keywords
         self.marks = marks
+        self.needs = needs
+        self.placed = placed
         self.ignore_case = ignore_case
         self.named = named
         self.alone = alone
         self.digits = digits
         self.examples = examples
-        self._find = find
-
-    def spans(self, text: str, is_secret: IsSecret) -> Iterable[Span]:
+        self.spans: Callable[[str, IsSecret], Iterable[Span]] = find
         """Where secrets of this kind are in a text."""
-        return self._find(text, is_secret)
 
 
 def _without_names(find: Callable[[str], Iterable[Span]]) -> Callable[[str, IsSecret], Any]:
@@ -95,8 +100,18 @@ def _of_names(
     find: Callable[[str, IsSecret], Iterable[Span]],
     marks: str,
     examples: tuple[str, ...],
+    **further: Any,
 ) -> Grammar:
-    return Grammar(name, _NAMES, find, marks=marks, ignore_case=True, named=True, examples=examples)
+    return Grammar(
+        name,
+        _NAMES,
+        find,
+        marks=marks,
+        ignore_case=True,
+        named=True,
+        examples=examples,
+        **further,
+    )
 
 
 GRAMMAR: tuple[Grammar, ...] = (
@@ -154,7 +169,13 @@ GRAMMAR: tuple[Grammar, ...] = (
         _SPACE + "(=>:\u2192\u21d2",
         ("changed password from 'hunter1' to 'hunter2'",),
     ),
-    _of_names("sentence", unpunctuated.sentences, _SPACE + "\u662f", ("Your password is hunter2",)),
+    _of_names(
+        "sentence",
+        unpunctuated.sentences,
+        _SPACE + "\u662f",
+        ("Your password is hunter2",),
+        placed=True,
+    ),
     _of_names("line", cells.lines, "\n\t", ("Password\nhunter2",)),
     _of_names("cell", cells.cells, cells.BARS + "&.;,\t\n" + _QUOTES, ("| password | hunter2 |",)),
     Grammar(
@@ -174,7 +195,7 @@ GRAMMAR: tuple[Grammar, ...] = (
     ),
     _of_names("name-and-value", name_value.pairs, _QUOTES, ("('password', 'hunter2')",)),
     _of_names("refused-input", name_value.inputs, _QUOTES, ()),
-    _of_names("option", programs.flags, _SPACE + _QUOTES, ("run --password hunter2",)),
+    _of_names("option", programs.flags, _SPACE + _QUOTES, ("run --password hunter2",), needs="-"),
     Grammar(
         "user-option",
         ("-u",),

@@ -268,7 +268,7 @@ class Folded:
         for group in self._alone:
             if group.suspicious(text):
                 return True
-        lower = folded_text(text)
+        lower = text.lower() if text.isascii() else folded_text(text)
         if not self._tells_by(text, lower):
             return False
         return any(group.suspicious(text, lower) for group in self._asked(text))
@@ -286,7 +286,7 @@ class Folded:
             if group.mark in text and group.suspicious(text)
         ]
         if by_context:
-            lower = folded_text(text)
+            lower = text.lower() if text.isascii() else folded_text(text)
             found += [g.suspicious for g in self._asked(text) if g.suspicious(text, lower)]
         return found
 
@@ -317,13 +317,13 @@ class Folded:
 
     def rules_for(self, text: str) -> list[Grammar]:
         """The rules that have to look at a text."""
-        lower = folded_text(text)
+        lower = text.lower() if text.isascii() else folded_text(text)
         return [
             rule
             for group in self.groups
             if group.suspicious(text, lower)
             for rule in group.rules
-            if not rule.marks or any(mark in text for mark in rule.marks)
+            if rule.needs in text and (not rule.marks or any(mark in text for mark in rule.marks))
         ]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from audit_emit._redaction.rule import Span
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["ESCAPES", "Reading", "escaped", "quoted", "readings"]
+__all__ = ["ESCAPES", "MARKS", "Reading", "escaped", "quoted", "readings"]
 
 _COLOURS = (
     r"(?:\x1b|\u241b|\^\[|\\{1,8}(?:u001[bB]|x1[bB]|033|e))"
@@ -61,7 +61,8 @@ _NAMED = {
 }
 _SHORT = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _REFERENCE = Pattern(rf"&(?:#|{'|'.join(_NAMED)})")
-_MARKS = Pattern(rf"[%\\\x1b\x9b\u241b{_INVISIBLE}{_WIDE}{_SPACES}{_LINE_ENDS}]|\^\[\[")
+MARKS = Pattern(rf"[&%\\\x1b\x9b\u241b{_INVISIBLE}{_WIDE}{_SPACES}{_LINE_ENDS}]|\^\[\[")
+"""What is in each text that reads otherwise."""
 _ROUNDS = 3
 ESCAPES: tuple[str, ...] = (
     *(f"%{digit}" for digit in "0123456789abcdefABCDEF"),
@@ -81,7 +82,7 @@ def escaped(text: str) -> bool:
         return True
     if text.isascii():  # four looks for one character take a quarter of one for any of many
         return "%" in text or "\\" in text or "\x1b" in text or "^[[" in text
-    return _MARKS.search(text) is not None
+    return MARKS.search(text) is not None
 
 
 class Reading:

@@ -8,17 +8,19 @@ from typing import Any
 from audit_emit._redaction.finders.extent import Span, closing_quote
 from audit_emit._runtime.lazy import Pattern
 
-__all__ = ["MAX_TOKENS", "Container", "parse"]
+__all__ = ["BEGIN", "MAX_TOKENS", "Container", "parse"]
 
 MAX_TOKENS = 2048
 """Words and signs of dicts and lists that are read in one text."""
 _MAX_OPENED = 4  # never closed, so maybe none, as in ``[INFO: got {…}``
 
-_BEGIN = Pattern(
+BEGIN = Pattern(
     r"[{\[(](?=[ \t\r\n]{0,16}"
     r"(?:[{\[(]|[bBrRuU]{0,2}\\{0,7}[\"']|:?[\w.\-]{1,64}[ \t]?(?:=>|[:=])))"
 )
-"""The first bracket of a structure: what follows is another one, a quoted text, or a name."""
+"""The first bracket of a structure: what follows is another one, a quoted text, or a name.
+
+A text without one has no containers."""
 _TOKEN = Pattern(
     r"(?<!\w)[bBrRuU]{0,2}(\\{0,7})([\"'])"
     r"|([{\[(])|([}\])])|(=>|[:=]+)|(,)"
@@ -135,13 +137,13 @@ def parse(text: str, most: int = MAX_TOKENS) -> tuple[list[Container], int]:
     """
     found: list[Container] = []
     at = count = opened = 0
-    begin = _BEGIN.search(text)
+    begin = BEGIN.search(text)
     while begin is not None and count < most:
         outermost, count = _container(text, begin.start(), count, most)
         found += [outermost] if outermost.quotes else []
         opened += (unclosed := outermost.end == len(text) and not outermost.whole)
         at = begin.end() if unclosed and opened <= _MAX_OPENED else outermost.end
-        begin = _BEGIN.search(text, at)
+        begin = BEGIN.search(text, at)
     return found, count
 
 

@@ -18,17 +18,16 @@ _USER = Pattern(r"-(?<![\w\-]-)(?:u|-user)(?:[\"'],)?[ \t=]{0,4}[\"']?[^\s:\"']{
 
 def flags(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
     """``--password x``, ``-storepass x``."""
-    if "-" in text:
-        done = 0
-        for match in _FLAG.finditer(text):
-            at = match.end()
-            # What begins in brackets ends there; only a quote may reach further.
-            if (at < done and QUOTED.match(text, at) is None) or not is_secret(match.group(1)):
-                continue
-            start, end = value(text, at, "", "")
-            if end > start and not _is_metavariable(match.group(1), text[start:end]):
-                done = max(done, end)
-                yield start, end
+    done = 0
+    for match in _FLAG.finditer(text):
+        at = match.end()
+        # What begins in brackets ends there; only a quote may reach further.
+        if (at < done and QUOTED.match(text, at) is None) or not is_secret(match.group(1)):
+            continue
+        start, end = value(text, at, "", "")
+        if end > start and not _is_metavariable(match.group(1), text[start:end]):
+            done = max(done, end)
+            yield start, end
 
 
 def _is_metavariable(option: str, word: str) -> bool:
