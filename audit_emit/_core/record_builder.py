@@ -68,7 +68,7 @@ class RecordBuilder:
         self.normaliser: Normaliser = Normaliser(
             self.redactor, observer, _compiled.encoder, counters
         )
-        plain = self.normaliser.plain
+        plain = self._plain = self.normaliser.plain
         self._encode_plain = plain.encode_plain
         self._names = plain.known.names
         self._processors = settings.processors
@@ -138,10 +138,10 @@ class RecordBuilder:
         # What is harmless at first sight takes one call in C, where there is one.
         encode = self._encode_plain  # called as a method, it would be looked for in the class first
         if encode is None:
-            body = self.normaliser.fast(fields, kind[1])
+            body = self._plain.text(fields, kind[1])
         else:
             made = encode(fields, self._names[kind[1]], None)
-            body = made if type(made) is str else self.normaliser.finished(made, fields, kind[1])
+            body = made if type(made) is str else self._plain.finished(made, fields, kind[1])
         if body is None:
             return self._full(ctx, event_type, fields, {})
         return f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", wire[2]

@@ -118,7 +118,7 @@ class SealingBuilder(RecordBuilder):
         # As in ``RecordBuilder.compose``: one call in C.
         pieces: Any = self._encode_plain(fields, self._names[kind[1]], None)
         if pieces is False:
-            pieces = self.normaliser.plain.asked(fields, kind[1])
+            pieces = self._plain.asked(fields, kind[1])
         # The usual case: one value is sealed, and none held back.
         if type(pieces) is list and len(pieces) == _ONE and self._marker is None:
             before, one, plain, name, after = pieces
@@ -130,7 +130,7 @@ class SealingBuilder(RecordBuilder):
                 sealed = key.seal(plain.encode(), new_id, pointer, self.keys.nonces)
                 part = f'{kind[0]}{wire[1]}{before}"{sealed}"{after}{BEFORE_ID}'
                 return (part, new_id), wire[2]
-        pieces = self.normaliser.pieces(pieces, fields, kind[1])
+        pieces = self._plain.pieces(pieces, fields, kind[1])
         if pieces is None:
             return self._judged(event_type, *self._full(ctx, event_type, fields, {}))
         return self._in_pieces(event_type, kind, pieces, wire)
@@ -174,7 +174,7 @@ class SealingBuilder(RecordBuilder):
         if not found:
             return self._composed(ctx, event_type, fields)
         plain.update((name, one.value) for name, one in found.items())
-        body = self.normaliser.fast(plain, kind[1])
+        body = self._plain.text(plain, kind[1])
         if body is None or _HALF in body:
             return self._judged(event_type, *self._full(ctx, event_type, fields, {}))
         if self._marker is not None:

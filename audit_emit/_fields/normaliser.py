@@ -7,9 +7,9 @@ carry, ``Normaliser.full`` for everything else. What ``fast`` cannot prove harml
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from audit_emit._fields.plain import Encode, Made, Plain
+from audit_emit._fields.plain import Encode, Plain
 from audit_emit._fields.repeated import spread
 from audit_emit._fields.types import open_value
 from audit_emit._fields.values import Members
@@ -28,7 +28,6 @@ MISSING: Final[Any] = type("Missing", (), {"__repr__": lambda _: "MISSING", "__s
 """``Normalised.workspace_id`` when the fields had none."""
 
 _MAX_FAST_ID = 10**40
-_Json = TypeVar("_Json", str, list[Any] | None)
 
 
 _ABOUT = Pattern(r"(?:^|[.:/\-_])(?:token|credential|api[_-]?key|password)s?(?:$|[.:/\-_])")
@@ -82,7 +81,7 @@ class Normaliser:
         redactor: the rules.
         observer: told of a failure of ``full``.
         compiled: as of ``Plain``.
-        counters: count what names hold back on the quick way.
+        counters: count what is held back on the quick way.
     """
 
     def __init__(
@@ -94,8 +93,7 @@ class Normaliser:
     ) -> None:
         self._redactor = redactor
         self._observer = observer
-        self._counters = counters or Counters()
-        self.plain: Plain = Plain(redactor, compiled)
+        self.plain: Plain = Plain(redactor, compiled, counters)
 
     def fast(self, fields: object, secret_event: bool) -> str | None:
         """The JSON text of plain fields; ``None`` when ``full`` has to look.
@@ -104,29 +102,7 @@ class Normaliser:
             fields: what the caller gave.
             secret_event: whether the event is about a secret.
         """
-        return self._counted(self.plain.encode(fields, secret_event))
-
-    def finished(self, made: Made, fields: object, secret_event: bool) -> str | None:
-        """The same, of what ``encode_plain`` has made where that is no text."""
-        if made is None:
-            return None
-        return self._counted(self.plain.finished(made, fields, secret_event))
-
-    def pieces(self, made: Made, fields: object, secret_event: bool) -> list[Any] | None:
-        """The same as a list, in which values of persons are still to be sealed (``Plain``)."""
-        if made is None:
-            return None
-        return self._counted(self.plain.pieces(made, fields, secret_event))
-
-    def _counted(self, made: tuple[_Json, int] | None) -> _Json | None:
-        if made is None:
-            return None
-        json, redacted = made
-        if redacted:
-            if self._redactor.report:
-                return None
-            self._counters.redacted += redacted
-        return json
+        return self.plain.text(fields, secret_event)
 
     def identity(self, value: object) -> str:
         """An id as text, secrets held back, at most 8 KiB; a container is only named.

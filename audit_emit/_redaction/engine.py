@@ -12,7 +12,7 @@ from audit_emit._redaction.finders.containers import BEGIN, MAX_TOKENS
 from audit_emit._redaction.finders.extent import PLACEHOLDER
 from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.finders.references import is_reference
-from audit_emit._redaction.grammar import GRAMMAR
+from audit_emit._redaction.grammar import GRAMMAR, Grammar
 from audit_emit._redaction.keywords import Folded, Prefilter
 from audit_emit._redaction.readings import MARKS, Reading, escaped, quoted, readings
 from audit_emit._redaction.rule import Rule, Span
@@ -133,14 +133,24 @@ class Engine:
             is_secret: whether a name is that of a secret, for names with a value (``password=…``).
             is_member: the same for the members of dicts, where it is another answer.
         """
+        # What a text has no mark of is not entered: most have no escapes, and no dicts in them.
+        has_escapes, has_dicts = MARKS.search(text) is not None, BEGIN.search(text) is not None
+        by_context = self._by_context(text)
+        if not by_context and not has_escapes and not has_dicts:
+            found = self._by_keyword(text)
+            end = _last_looked_at(found, len(text))
+            if end < len(text):
+                found.append(Found(end, len(text), found[0].rule))
+            return _merge(_not_yet_redacted(text, found)) if found else found
         is_secret = SecretNames(is_secret)
         is_member = is_secret if is_member is None else SecretNames(is_member)
-        # What a text has no mark of is not entered: most have no escapes, and no dicts in them.
-        undone = list(readings(text)) if MARKS.search(text) is not None else []
+        undone = list(readings(text)) if has_escapes else []
         if undone and len(text) > _MAX_OF_EACH_READING:
             return self._in_long(text, undone[-1], is_secret, is_member)
-        judged = structures.Judged(text, is_member) if BEGIN.search(text) is not None else None
-        found = [one for one in self._find(text, is_secret) if not _is_settled(one, judged)]
+        judged = structures.Judged(text, is_member) if has_dicts else None
+        found = [
+            one for one in self._find(text, is_secret, by_context) if not _is_settled(one, judged)
+        ]
         end = _last_looked_at(found, len(text))
         if end < len(text):
             found.append(Found(end, len(text), found[0].rule))
@@ -185,11 +195,7 @@ class Engine:
 
         A value in it may end at an escaped space or sign, so what follows there is held back, too.
         """
-        found = [
-            one
-            for rule in self.prefilter.rules_for(text)
-            for one in _some(rule.id, rule.spans(text), len(text))
-        ]
+        found = self._by_keyword(text)
         said = steps[-1].text
         inner = list(self._find(said, is_secret))
         until = _last_looked_at(inner, len(said))
@@ -203,11 +209,25 @@ class Engine:
             found.append(Found(start, end if further is None else further.end(), one.rule))
         return _merge(_not_yet_redacted(text, found)) if found else found
 
-    def _find(self, text: str, is_secret: SecretNames) -> Iterator[Found]:
-        for rule in self.prefilter.rules_for(text):
-            yield from _some(rule.id, rule.spans(text), len(text))
-        of_digits = self._of_digits if _has_digits(text) else []
-        for grammar in (*self.folded.rules_for(text), *of_digits):
+    def _by_keyword(self, text: str) -> list[Found]:
+        """What the rules find that ask for nothing but what a secret looks like."""
+        return [
+            one
+            for rule in self.prefilter.rules_for(text)
+            for one in _some(rule.id, rule.spans(text), len(text))
+        ]
+
+    def _by_context(self, text: str) -> list[Grammar]:
+        """The rules that have to look at what stands around a secret."""
+        found = self.folded.rules_for(text)
+        return [*found, *self._of_digits] if _has_digits(text) else found
+
+    def _find(
+        self, text: str, is_secret: SecretNames, by_context: list[Grammar] | None = None
+    ) -> Iterator[Found]:
+        """What all rules find; ``by_context``: those that ``_by_context`` gives, where known."""
+        yield from self._by_keyword(text)
+        for grammar in self._by_context(text) if by_context is None else by_context:
             if grammar.placed and not is_secret.places(text):
                 continue
             spans = grammar.spans(text, is_secret)

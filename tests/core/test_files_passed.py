@@ -17,7 +17,11 @@ PACKAGE = Path(audit_emit.__file__).parent
 
 HARMLESS = {"key": "STRIPE_LIVE_KEY", "n": 1, "scope": "global"}
 NAMED = {"key": "STRIPE_LIVE_KEY", "password": "hunter2-hunter2"}
-IN_A_TEXT = {"key": "STRIPE_LIVE_KEY", "note": "the token is sk_live_a1B2c3D4e5F6g7H8i9J0k1L2"}
+TOKEN = "sk_live_" + "a1B2c3D4e5F6g7H8i9J0k1L2"
+TOLD_BY_ITS_FORM = {"key": "STRIPE_LIVE_KEY", "note": f"rotated {TOKEN} by hand"}
+BEHIND_A_NAME = {"key": "STRIPE_LIVE_KEY", "note": f"the token is {TOKEN}"}
+ASSIGNED = {"key": "STRIPE_LIVE_KEY", "note": "he set password=hunter2 in a sentence"}
+IN_A_URL = {"key": "K", "note": f"https://api.example.com/v1/items?access_token={TOKEN}&x=1"}
 
 
 def passed(emitter: Emitter, fields: dict[str, Any]) -> set[str]:
@@ -43,8 +47,22 @@ def passed(emitter: Emitter, fields: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize(
     ("fields", "most", "without_the_leaf"),
-    [(HARMLESS, 6, 16), (NAMED, 12, 20), (IN_A_TEXT, 28, 36)],
-    ids=["harmless", "a secret by its name", "a secret in a text"],
+    [
+        (HARMLESS, 6, 16),
+        (NAMED, 12, 20),
+        (TOLD_BY_ITS_FORM, 12, 23),
+        (BEHIND_A_NAME, 20, 30),
+        (ASSIGNED, 27, 37),
+        (IN_A_URL, 30, 40),
+    ],
+    ids=[
+        "harmless",
+        "a secret by its name",
+        "a token in a sentence",
+        "a token behind a name",
+        "a name with its value in a sentence",
+        "a token in a URL",
+    ],
 )
 def test_an_event_passes_few_files(
     emitter: Emitter, fields: dict[str, Any], most: int, without_the_leaf: int
