@@ -10,6 +10,7 @@ import pytest
 from support.for_each import for_each
 
 from audit_emit._fields.normaliser import Normaliser
+from audit_emit._redaction.finders.named_places import SecretNames
 from audit_emit._redaction.grammar import GRAMMAR, Grammar
 from audit_emit._redaction.redactor import Redactor, Secret
 from audit_emit._runtime import compiled as _compiled
@@ -165,6 +166,17 @@ def test_each_example_of_a_rule_is_held_back_by_it(rule: Grammar) -> None:
     for example in rule.examples:
         assert any(rule.spans(example, redactor.is_secret_key))
         assert redactor.scrub(example) is not None
+
+
+@for_each("rule", [rule for rule in GRAMMAR if rule.needs or rule.placed])
+def test_a_rule_finds_nothing_where_it_is_not_entered(rule: Grammar) -> None:
+    redactor = Redactor()
+    for evasion in EVASIONS:
+        text = json.dumps(evasion, ensure_ascii=False).replace("§", SECRETS[0])
+        for part in (text, *text.split(" ", 3), *text.splitlines()):
+            names = SecretNames(redactor.is_secret_key)
+            if rule.needs not in part or (rule.placed and not names.places(part)):
+                assert not [*rule.spans(part, names)], part
 
 
 @for_each("words", ["strong password", "correct horse battery staple", "this is my secret garden"])

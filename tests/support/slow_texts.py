@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
+from support.counted_calls import calls_of
 from support.processor_time import cost
 
 from audit_emit._redaction.grammar import GRAMMAR
@@ -247,19 +247,7 @@ def growth(fragment: str, most: float) -> float:
 
 def calls(text: str) -> int:
     """How many functions the rules call for a text, those of the interpreter in C among them."""
-    count = 0
-
-    def counted(_frame: Any, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(counted)
-    try:
-        scrub(text)
-    finally:
-        sys.setprofile(before)
-    return count
+    return calls_of(lambda: scrub(text))
 
 
 if __name__ == "__main__":

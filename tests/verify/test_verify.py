@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.chain_builder import BEGIN, SECOND, MadeChain, rewritten
+from support.counted_calls import calls_of
 from support.peak_memory import peak
 from support.program import PROGRAM
 from support.verifier_comparison import KEY, MadeLog, both, kinds, ours, rechained
@@ -314,9 +315,19 @@ class TestBounds:
     @pytest.mark.untraced
     def test_many_short_lines(self, tmp_path: Path, line: bytes) -> None:
         (tmp_path / "audit.jsonl").write_bytes(line * (4 * MEGABYTE // len(line)))
-        memory, busy = peak(tmp_path, "--jobs", "1", str(tmp_path))
+        memory, _ = peak(tmp_path, "--jobs", "1", str(tmp_path))
         assert memory < LIMIT
-        assert busy < 4, "seconds for four megabytes, most of them the interpreter's"
+
+    @pytest.mark.parametrize("line", [b"\n", b"x\n", b"{\n", b"foreign line\n"])
+    def test_a_short_line_takes_few_calls_however_many_there_are(
+        self, tmp_path: Path, line: bytes
+    ) -> None:
+        def calls(count: int) -> int:
+            (tmp_path / "audit.jsonl").write_bytes(line * count)
+            return calls_of(lambda: verify_paths([str(tmp_path)], Options(jobs=1)))
+
+        fewer, more = calls(2_000), calls(8_000)
+        assert more - fewer < 12 * 6_000, (fewer, more)
 
     def test_short_lines_are_declared_all_the_same(self, tmp_path: Path) -> None:
         foreign = b"\n" * 20_000 + b"x\n" * 7
