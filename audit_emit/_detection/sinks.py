@@ -13,6 +13,7 @@ import msgspec
 from audit_emit._detection.alert import Alert
 from audit_emit._detection.engine import RECORD
 from audit_emit._runtime.threads import prepare_exit
+from audit_emit._runtime.words import words_of
 from audit_emit.errors import ConfigError, DatabaseError, DeliveryError, SinkError
 
 COMMAND_SECONDS = 30.0
@@ -146,7 +147,7 @@ class Webhook:
             ) as answer:
                 status = answer.status_code
         except (self._httpx.HTTPError, ValueError) as error:
-            said.append(f"did not answer: {type(error).__name__}")
+            said.append(f"did not answer: {words_of(error)}")
             return
         said.append("" if 200 <= status < 300 else f"answered {status}")
 

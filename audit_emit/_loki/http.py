@@ -17,6 +17,7 @@ from typing import TypedDict
 
 import httpx
 
+from audit_emit._runtime.words import words_of
 from audit_emit.errors import (
     ConfigError,
     Limited,
@@ -171,7 +172,7 @@ class Connection:
                 f"Loki at {self.url} sent an answer that cannot be read: {error}"
             ) from None
         except httpx.TransportError as error:
-            raise Unreachable(f"Loki at {self.url} cannot be reached: {error}") from None
+            raise Unreachable(f"Loki at {self.url} cannot be reached: {words_of(error)}") from None
         if response.is_success:
             return bytes(body)
         raise self._refused(response, bytes(body))

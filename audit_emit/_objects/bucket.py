@@ -23,6 +23,8 @@ from audit_emit.errors import ConfigError, ObjectStoreError
 
 BLOCK = 256 * 1024
 _ATTEMPTS = 4
+_CONNECT_SECONDS = 3.0
+"""For one attempt: an address that swallows packets is tried several times before it is told."""
 _CONFLICTS = 5
 _PAUSE = 0.2
 _MODES = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
@@ -315,7 +317,7 @@ def _client(settings: ArchiveSettings) -> Any:
 
     config = Config(
         signature_version="s3v4",
-        connect_timeout=min(10.0, settings.timeout),
+        connect_timeout=min(_CONNECT_SECONDS, settings.timeout),
         read_timeout=settings.timeout,
         retries={"mode": "standard", "max_attempts": _ATTEMPTS},
         request_checksum_calculation="when_required",

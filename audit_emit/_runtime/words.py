@@ -1,0 +1,25 @@
+"""What went wrong with a connection, in the words of the operating system."""
+
+from __future__ import annotations
+
+__all__ = ["words_of"]
+
+_DEEPEST = 8
+
+
+def words_of(error: BaseException) -> str:
+    """A sentence such as "connection refused" for an error that a library has wrapped.
+
+    A client of HTTP says ``[Errno 111] Connection refused``, or only the name of its own class.
+    The error of the system is what it was raised from. Where there is none, nothing of the wrapped
+    text is repeated: it may hold an address with its secrets.
+    """
+    found: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if found is None:
+            break
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror[:1].lower() + found.strerror[1:]
+        found = found.__cause__ or found.__context__
+    late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
+    return "no answer in time" if late else "the connection failed"
