@@ -68,6 +68,7 @@ class Known:
         names: what is known of names, in other events and in those about a secret.
         quiet: texts in which nothing is secret, and that tell nothing: events have many in common.
         telling: the same of texts that may say what stands beside them, by kind of event.
+        shown: the JSON of texts with a keyword and no secret in them, by kind of event.
         shapes: what is known of names that were met together, by kind of event.
         letters: the characters that the compiled part knows; ``None`` without it.
     """
@@ -77,6 +78,7 @@ class Known:
         self.names: tuple[dict[str, int], dict[str, int]] = ({}, {})
         self.quiet: set[str] = set()
         self.telling: tuple[set[str], set[str]] = (set(), set())
+        self.shown: tuple[dict[str, bytes], dict[str, bytes]] = ({}, {})
         self.shapes: tuple[dict[tuple[str, ...], Shape], dict[tuple[str, ...], Shape]] = ({}, {})
         self.letters: Letters | None = None
 
@@ -94,6 +96,7 @@ class Look:
         shapes: names that were met together, as ``Known.shapes`` has them.
         quiet: texts that were met, in which nothing is secret in any event, and that tell nothing.
         telling: texts that were met, in which nothing is secret, and that tell of what is beside.
+        shown: the JSON of texts that the compiled part asked about, in which nothing is secret.
         may_tell: whether a text of several, put together, may say what another one is.
     """
 
@@ -105,6 +108,7 @@ class Look:
         "quiet",
         "redactor",
         "shapes",
+        "shown",
         "telling",
     )
 
@@ -116,6 +120,7 @@ class Look:
         self.shapes: dict[tuple[str, ...], Shape] = known.shapes[secret_event]
         self.quiet: set[str] = known.quiet
         self.telling: set[str] = known.telling[secret_event]
+        self.shown: dict[str, bytes] = known.shown[secret_event]
         self.may_tell: Callable[[str], bool] = known.redactor.engine.folded.may_tell
 
     def name(self, name: str) -> int:
@@ -160,13 +165,23 @@ class Look:
 
         False for the full way.
         """
+        # Events have many texts in common, and a look at one takes as long as ten quick events.
+        known = self.shown.get(text)
+        if known is not None:
+            return known
         if text.lstrip("\ufeff \t\r\n")[:1] in ("{", "["):
             return False
         scrubbed = self._known.redactor.scrub_by(text, self._secret_event)
         if scrubbed is not None:
             return scrubbed
         made = encode.text(text).encode()
-        return len(made) - 2 <= MAX_STRING and made
+        if len(made) - 2 > MAX_STRING:
+            return False
+        if len(text) <= _MAX_QUIET_LENGTH:
+            if len(self.shown) >= _MAX_QUIET:
+                self.shown.clear()
+            self.shown[text] = made
+        return made
 
     def tells(self, text: str) -> bool:
         """Whether a text is the name of a secret, so that what stands beside it may be one."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import difficult_values
+from support.counted_calls import calls_of
 from support.for_each import for_each
 
 from audit_emit._fields import verdicts as _verdicts
@@ -226,6 +227,18 @@ def test_texts_that_are_remembered_are_bounded_and_short() -> None:
     for number in range(2000):
         plain.encode({"a": f"text {number}"}, False)
     assert len(plain.known.quiet) <= 512
+
+
+@for_each("secret_event", [False, True])
+def test_a_text_with_a_keyword_is_looked_at_once(secret_event: bool, plain: Plain) -> None:
+    plain.encode({"note": "a password reset was requested by nobody"}, secret_event)
+    fields = {"note": "a password reset was requested by the user"}
+    first, second = (calls_of(lambda: plain.encode(fields, secret_event)) for _ in range(2))
+    assert second < first / 4
+    assert plain.encode(fields, secret_event) == full(fields, secret_event)
+    for number in range(1000):
+        plain.encode({"note": f"password reset {number}"}, secret_event)
+    assert all(len(shown) <= 512 for shown in plain.known.shown)
 
 
 def test_a_text_is_looked_at_again_in_an_event_about_a_secret(plain: Plain) -> None:
