@@ -318,12 +318,13 @@ class Folded:
     def rules_for(self, text: str) -> list[Grammar]:
         """The rules that have to look at a text."""
         lower = text.lower() if text.isascii() else folded_text(text)
+        signs = set(text)
         return [
             rule
             for group in self.groups
             if group.suspicious(text, lower)
             for rule in group.rules
-            if rule.needs in text and (not rule.marks or any(mark in text for mark in rule.marks))
+            if rule.needs in text and (not rule.marks or not signs.isdisjoint(rule.marks))
         ]
 
 
