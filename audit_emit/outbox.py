@@ -23,6 +23,7 @@ from audit_emit._core.emitter import Emitter
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.forks import renew
 from audit_emit._runtime.interrupts import let_through
+from audit_emit._runtime.threads import prepare_exit
 from audit_emit._settings.address import Address
 from audit_emit._stores.base import Part
 from audit_emit._stores.postgres.driver import reason_of
@@ -138,6 +139,7 @@ def start_sealer(
     """
     made = emitter or get_emitter()
     thread = SealerThread(Address(address), own=own_record(made), show=show)
+    prepare_exit()
     thread.start()
     return thread
 

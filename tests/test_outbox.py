@@ -262,6 +262,22 @@ def test_an_awaited_connection_is_told_of_the_other_function(
     asyncio.run(work())
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info >= (3, 14), reason="see prepare_exit"
+)
+def test_a_sealer_is_prepared_for_the_end_of_a_process_without_descriptors(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from audit_emit import configure\n"
+        "from audit_emit.outbox import start_sealer\n"
+        "configure(service='shop', jsonl='off', stdout=False)\n"
+        f"sealer = start_sealer('postgresql://u@/shop?host={tmp_path}')\n"  # nobody answers there
+        "assert 'libgcc_s' in Path('/proc/self/maps').read_text()\n"
+        "assert sealer.stop()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
+
+
 def test_any_number_of_sealers_seal_each_row_once(shop: Database, emitter: Emitter) -> None:
     ids = []
     with psycopg.connect(shop.as_user("the_writer"), autocommit=True) as connection:

@@ -17,6 +17,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from audit_emit._runtime.interrupts import let_through
+
 __all__ = ["Background", "prepare_exit", "weak_callback"]
 
 _P = ParamSpec("_P")
@@ -39,8 +41,10 @@ def prepare_exit() -> None:
         from _ctypes import dlopen  # noqa: PLC0415 - nobody else needs it
 
         _unwinder.append(dlopen(_UNWINDER, os.RTLD_NOW))
-    except (ImportError, OSError):
-        pass  # Another C library; or no descriptor is left, and the next thread tries again.
+    except Exception as error:  # noqa: BLE001 - an audit hook may raise anything
+        let_through(error)
+        # Another C library, or a hook forbids it; or no descriptor is left, and the next thread
+        # tries again. The thread starts without it.
 
 
 class _Token:

@@ -116,3 +116,33 @@ def test_one_that_wakes_at_the_end_of_a_process_without_descriptors_does_not_abo
         "except OSError: pass\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
+
+
+def _with_hook(what: str) -> None:
+    """Start a thread in a process in which an audit hook (PEP 578) does this about ctypes."""
+    code = (
+        "import os, queue, signal, sys\n"
+        "from audit_emit._runtime.threads import Background\n"
+        "class Forbidden(Exception): pass\n"
+        "def late(number, frame): raise TimeoutError('the time is over')\n"
+        "signal.signal(signal.SIGUSR1, late)\n"
+        "def hook(name, arguments):\n"
+        f"    if name == 'ctypes.dlopen': {what}\n"
+        "sys.addaudithook(hook)\n"
+        "begun, error = queue.SimpleQueue(), None\n"
+        "try: Background().start(begun.put, 1)\n"
+        "except TimeoutError as found: error = found\n"
+    )
+    ending = "assert error" if "signal" in what else f"begun.get(timeout={PATIENCE})"
+    subprocess.run([sys.executable, "-c", code + ending], check=True, timeout=PATIENCE)
+
+
+def test_a_hook_that_forbids_foreign_libraries_does_not_keep_it_from_starting() -> None:
+    _with_hook("raise Forbidden")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or sys.version_info >= (3, 14), reason="no library is loaded there"
+)
+def test_an_interrupt_while_the_library_is_loaded_goes_on_to_the_caller() -> None:
+    _with_hook("signal.raise_signal(signal.SIGUSR1)")
