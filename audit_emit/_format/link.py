@@ -1,6 +1,7 @@
 """The end of a chained record: the one place that knows how it is written.
 
-The compiled part knows it too, for speed (``_c/linked.c``); tests hold the two against each other.
+The compiled part knows it too, for speed (``_native/linked.c``); tests hold the two against each
+other.
 """
 
 from __future__ import annotations

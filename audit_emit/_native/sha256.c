@@ -40,7 +40,7 @@ static inline uint32_t turn(uint32_t word, int by)
 
 static inline uint32_t load(const unsigned char *at)
 {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[RUNS];
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
 static void compress_one(uint32_t state[8], const unsigned char *data, size_t blocks)
