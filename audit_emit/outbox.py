@@ -14,6 +14,7 @@ in PostgreSQL soon after the commit. docs/postgresql.md says what that means.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,6 +38,7 @@ __all__ = ["OutboxReceipt", "aemit_in", "emit_in", "start_sealer"]
 _INSERT = "INSERT INTO audit_emit.outbox (service, tenant, unlinked) VALUES ({}, {}, {})"
 _PSYCOPG = _INSERT.format("%s", "%s", "%s")
 _SQLALCHEMY = _INSERT.format(":service", ":tenant", ":unlinked")
+_DRIVERS = ("psycopg", "sqlalchemy", "django")
 
 
 class OutboxReceipt(msgspec.Struct, frozen=True):
@@ -208,14 +210,14 @@ def _sender(connection: Any, *, is_async: bool = False) -> Callable[[_Row], Any]
     Raises:
         AuditError: it is none that is known.
     """
-    origins = {each.__module__.partition(".")[0] for each in type(connection).__mro__}
-    awaits = type(connection).__name__.startswith(("Async", "async_"))
+    kind: type = type(connection)
+    driver, awaits = _known(kind)
     sender = None
-    if "psycopg" in origins:
+    if driver == "psycopg":
         sender = _through_psycopg(connection)
-    elif "sqlalchemy" in origins:
+    elif driver == "sqlalchemy":
         sender = _through_sqlalchemy(connection)
-    elif "django" in origins and not is_async:
+    elif driver == "django" and not is_async:
         sender = _through_django(connection)
     if sender is None or awaits != is_async:
         name = "aemit_in" if is_async else "emit_in"
@@ -226,6 +228,14 @@ def _sender(connection: Any, *, is_async: bool = False) -> Callable[[_Row], Any]
             f"not {bare_name(type(connection))}{hint}",
         )
     return sender
+
+
+@lru_cache(maxsize=64)
+def _known(kind: type) -> tuple[str, bool]:
+    """Whose connections are of a type, and whether they are awaited."""
+    origins = {each.__module__.partition(".")[0] for each in kind.__mro__}
+    driver = next((one for one in _DRIVERS if one in origins), "")
+    return driver, kind.__name__.startswith(("Async", "async_"))
 
 
 def _through_psycopg(connection: Any) -> Callable[[_Row], Any]:
