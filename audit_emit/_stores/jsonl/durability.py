@@ -171,9 +171,9 @@ class Durability:
         try:
             descriptor = section.segment.descriptor
             copy = os.dup(descriptor) if descriptor >= 0 else -1
+            self._due = 1  # first: an interrupt may come once the lines are taken
             take()
             self.size = 0
-            self._due = 1
             return copy
         finally:
             mutex.release()
