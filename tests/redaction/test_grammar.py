@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,19 @@ def test_a_rule_finds_nothing_where_it_is_not_entered(rule: Grammar) -> None:
 def test_a_password_of_words_is_no_complaint(words: str) -> None:
     for value in (words, [words], ["is too short", words]):
         assert words not in shown({"password": value})
+
+
+@for_each(
+    "fields",
+    [
+        {"cvv": "123 is invalid"},
+        {"cvv": "code 123 is incorrect"},
+        {"pin": "12 34 is required"},
+        {"token_exchange": "1990-01-02"},
+        {"detail": "otp: sent 123456"},
+    ],
+)
+def test_a_code_among_the_words_of_a_complaint_is_held_back(fields: dict[str, Any]) -> None:
+    digits = re.search("[0-9].*[0-9]", next(iter(fields.values())))
+    assert digits is not None
+    assert digits.group() not in shown(fields)

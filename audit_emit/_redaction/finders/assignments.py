@@ -106,9 +106,11 @@ _THEN = Pattern(
 _ARROW = Pattern(r"[ \t]{0,4}[\-=~]{1,3}>[ \t]{0,4}(?=[\"'`])")
 _DEFAULT = Pattern(
     r"[\w$][\w.$:>]{0,64}(?:[\[(][\"'][\w.\-]{1,64}[\"'][\])])?(?:\(\))?"
-    r"[ \t](?:\|\||\?\?|\?:|or|//)[ \t](?=[\"'`][^\"'`])"
+    r"(?:[ \t](?:\|\||\?\?|\?:|or|//)[ \t]"
+    r"|(?:\.ok\(\))?\.unwrap_or(?:_else)?\((?:\|\w{0,8}\|[ \t]?)?(?:String::from\()?)"
+    r"(?=[\"'`][^\"'`])"
 )
-"""What stands before a default: ``process.env.PW || "x"``."""
+"""What stands before a default: ``process.env.PW || "x"``, ``env::var("PW").unwrap_or("x")``."""
 _KEY_VALUE = Pattern(r"[\"'`]?([A-Za-z0-9+/_\-]{4,256}={0,2})(?![A-Za-z0-9+/_\-])")
 _ARN = Pattern(r"arn:[\w\-]{1,24}:[^\s\"'<>]{1,512}|\{\{resolve:[^\s\"'<>{}=]{1,256}\}\}")
 
@@ -277,7 +279,9 @@ def _name_behind_words(text: str, match: re.Match[str], is_secret: IsSecret) -> 
         said = "_".join((*more[-1:], *words))
         return said if is_secret(said) else words[-1] if is_secret(words[-1]) else ""
     if name in _MADE and _is_drawn(text, match.end()):
-        return "_".join(words) if is_secret("_".join(words)) or is_secret(words[-1]) else ""
+        said = "_".join(words)
+        if is_secret(said) or is_secret(words[-1]):
+            return said
     for at in range(len(words)):
         several = "_".join((*words[at:], name))
         if is_secret(several):

@@ -93,7 +93,7 @@ _GIVEN = Pattern(_QUOTED)
 _DECLARATION = Pattern(
     r"[ \t]{0,4}:?[ \t]{0,4}"
     # What is compared here once is given back to nothing: what follows begins with ``=``.
-    r"(?=(\{[^{}\"'\n]{1,64}\}|[^\"'\n=;()]{0,100}"
+    r"(?=(\{[^{}\"'\n]{1,64}\}(?=[ \t]{0,4}:?=)|[^\"'\n=;()]{0,100}"
     r"(?:(?:\([^()\n]{0,64}\)|[\"']\w{1,16}[\"'])[^\"'\n=;()]{0,32}){0,4}))\1"
     rf"[ \t]{{0,4}}:?{_QUOTED}([^\"'`\\\r\n]{{1,256}})(?=\2)"
 )

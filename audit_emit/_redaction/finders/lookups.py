@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from audit_emit._redaction.finders.words_of_prose import MARKED
 from audit_emit._redaction.names import is_secret_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -41,7 +42,7 @@ def gives_value(schema: str) -> bool:
 def is_lookup(word: str) -> bool:
     """Whether a value in code is where the secret is taken from: from a mapping, by its name."""
     if _KNOWN.match(word) is not None:
-        return _MEMBER.match(word) is None or not gives_value(word)
+        return _MEMBER.match(word) is None or not (gives_value(word) or _has_marked(word))
     found = _NAMED.fullmatch(word) if word[-1:] in "])?!;" else None
     if found is None or not is_secret_name(found.group("name")):
         return False
@@ -49,6 +50,14 @@ def is_lookup(word: str) -> bool:
         return True
     first = found.group("first")  # with the name of a secret, the other one is its default
     return _GETTER.match(word) is not None and not (first and is_secret_name(first))
+
+
+def _has_marked(word: str) -> bool:
+    """Whether something in quotes there has the look of a secret: a label of a field has not."""
+    return any(MARKED.match(match.group(1)) for match in _IN_QUOTES.finditer(word))
+
+
+_IN_QUOTES = Pattern(r"[\"']([^\"'\s]{4,256})")
 
 
 def is_variable_name(value: str) -> bool:

@@ -9,7 +9,7 @@ from audit_emit._redaction.finders.extent import END
 from audit_emit._redaction.finders.lookups import gives_value, is_lookup
 from audit_emit._redaction.finders.references import is_reference
 from audit_emit._redaction.finders.remarks import is_complaint, is_moment
-from audit_emit._redaction.finders.words_of_prose import is_before_marked
+from audit_emit._redaction.finders.words_of_prose import STRONG, is_before_marked
 from audit_emit._redaction.names import is_counted, is_described, is_weak, split_name
 from audit_emit._runtime.lazy import Pattern
 
@@ -79,6 +79,7 @@ _CONNECTS = Pattern(
 )
 _OF_TESTS = Pattern(r"[0-9]{1,3}\Z|test[s_/.]")
 """What follows ``pass`` where tests are reported."""
+_TEST_OF_GO = Pattern(r"(?:test|example|benchmark|fuzz)")
 _LOGFMT = Pattern(r"([a-z][a-z_]{1,32})=(?=\w)")
 """Another name with its value: ``auth: method=oidc``, as against the end of base64."""
 _SMALLEST = 1000
@@ -219,7 +220,7 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     if _is_no_value(text, start, name, lower, weak=weak) or _is_number_of(text, start, name, sign):
         return True
     described = weak and sign.strip() == ":" and _is_description(word)
-    if described or _is_of_code(text, start, sign, before) or is_moment(name, word):
+    if described or _is_of_code(text, start, name, sign, before) or is_moment(name, word):
         return True
     of_schema = _SCHEMA.match(word) is not None and not gives_value(word)
     if of_schema or is_lookup(word) or (_SMALL.fullmatch(word) and is_counted(name)):
@@ -239,10 +240,11 @@ def is_plain(text: str, span: tuple[int, int], name: str, sign: str) -> bool:
     return operator in (":", "") and sign[-1:] in " \t" and _is_prose(text, start, name)
 
 
-def _is_of_code(text: str, start: int, sign: str, before: str) -> bool:
+def _is_of_code(text: str, start: int, name: str, sign: str, before: str) -> bool:
     """``string password = 2;`` of Protobuf, ``${PASSWORD:?required}``, ``No such secret: x``."""
-    if before.lower().endswith("no such ") and sign.strip() == ":":
-        return True
+    if name == "secret" and before.lower().endswith("no such ") and sign.strip() == ":":
+        # What a store calls it. Of a token or a password it is the thing itself that is named.
+        return STRONG.match(text[start : start + _LONGEST_NAME].split(None, 1)[0]) is None
     if sign == ":":
         return before.endswith("${") and text.startswith("?", start)
     return (
@@ -252,6 +254,7 @@ def _is_of_code(text: str, start: int, sign: str, before: str) -> bool:
     )
 
 
+_LONGEST_NAME = 256
 _TAG_OF_FIELD = Pattern(r"[0-9]{1,2}(?: \[[^\]\n]{0,64}\])?;(?=\s|\Z)")
 _TYPE_BEFORE = Pattern(r"\b(?:string|bytes|bool|u?int(?:32|64))[ \t]\Z")
 
@@ -271,12 +274,16 @@ def _is_number_of(text: str, start: int, name: str, sign: str) -> bool:
 
 _HOW_MANY = Pattern(r"([0-9]{1,3})(?: ([a-z]{2,20})\b|(?=[,;.]?(?:\s|\Z)))")
 _OF_CODES = Pattern(r"(?:pin|otp|cvv|cvc|csc|code|tan|puk)s\Z")
+_OF_A_CODE = Pattern(r"(?:pin|otp|cvv|cvc|csc|code|tan|puk|2fa|mfa)\Z")
+_BEFORE_CODE = Pattern(r"[ \t,:\-]{1,8}(?:[^\s]{1,16}[ \t]{1,4}){0,3}[0-9]{3,10}\b")
 
 
 def _is_no_value(text: str, start: int, name: str, word: str, *, weak: bool) -> bool:
     """What some name has that is no secret: tests that passed, a status, which session it is."""
     if name == "pass":
-        return _OF_TESTS.match(word) is not None or text[max(0, start - 10) : start] == "--- PASS: "
+        return _OF_TESTS.match(word) is not None or (
+            _TEST_OF_GO.match(word) is not None and text[max(0, start - 10) : start] == "--- PASS: "
+        )
     if name == "dsn":
         return _STATUS.fullmatch(word) is not None
     if name.endswith("signature") and _PARAMETERS.match(text, start) is not None:
@@ -348,7 +355,13 @@ def _is_prose(text: str, start: int, name: str) -> bool:
         return False
     if is_weak(name) and not whole and not name.endswith("authorization") and len(first) < 15:
         return first.isalpha() or "-" in first or "'" in first
-    return first in _PROSE or (first in _REPORTED and not is_before_marked(text, word.end()))
+    if first in _PROSE:
+        return True
+    return (
+        first in _REPORTED
+        and not is_before_marked(text, word.end())
+        and not (_OF_A_CODE.search(name) and _BEFORE_CODE.match(text, word.end()))
+    )
 
 
 _THINGS = frozenset("password passwords token tokens secret key session credential account".split())

@@ -23,6 +23,7 @@ _SAYING = frozenset(
     """.split()
 )
 """The same: without any of them it may be two words of a password, ``strong password``."""
+_COUNTED = frozenset("character characters char chars letter letters symbol symbols".split())
 _USUAL = _NEEDED | frozenset(
     """
     a an the this that these it its your you we no not do does did don't doesn't didn't isn't must
@@ -44,14 +45,21 @@ def is_complaint(value: str) -> bool:
     """Whether a text says, in words that complaints have and no others, what is wrong."""
     if not 7 < len(value) <= _LONGEST or " " not in value:
         return False
-    words = []
+    words = [""]
     # From the end: the last word of a secret of several is seldom one of these.
     for each in reversed(value.lower().replace("\u2019", "'").split()):
         word = each.strip("\"'.,;:!()")
-        if word not in _USUAL and not (word.isdigit() and len(word) <= _MOST_DIGITS):
+        if word not in _USUAL and not (word.isdecimal() and _is_length(word, words[-1])):
             return False
         words.append(word)
     return not (_NEEDED.isdisjoint(words) or _SAYING.isdisjoint(words))
+
+
+def _is_length(number: str, following: str) -> bool:
+    """Whether a number is how many characters there are to be, and not a code, or a part of one."""
+    if following in _COUNTED:
+        return len(number) <= _MOST_DIGITS
+    return len(number) < _MOST_DIGITS and not following.isdecimal()
 
 
 _ENDS = (
@@ -71,5 +79,6 @@ def is_moment(name: str, value: str) -> bool:
     return (
         value[_YEAR : _YEAR + 1] == "-"  # first, as most values are no date
         and name.lower().endswith(_ENDS)
+        and not name.lower().endswith("exchange")
         and _DATE.fullmatch(value) is not None
     )
