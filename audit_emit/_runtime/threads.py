@@ -26,6 +26,14 @@ _R = TypeVar("_R")
 
 _UNWINDER = "libgcc_s.so.1"
 _unwinder: list[int] = []
+_dlopen: Callable[[str, int], int] | None = None
+if sys.platform == "linux" and sys.version_info < (3, 14):
+    # Not in ``prepare_exit``: a child that is forked while another thread of its parent imports a
+    # module waits for ever when it imports that module itself.
+    try:
+        from _ctypes import dlopen as _dlopen
+    except Exception as error:  # noqa: BLE001 - an audit hook (PEP 578) may raise anything
+        let_through(error)
 
 
 def prepare_exit() -> None:
@@ -35,13 +43,11 @@ def prepare_exit() -> None:
     with ``pthread_exit``. The GNU C library opens its unwinder in that moment, and aborts the
     process where no descriptor is left for it.
     """
-    if _unwinder or sys.platform != "linux" or sys.version_info >= (3, 14):
+    if _unwinder or _dlopen is None:
         return
     try:
-        from _ctypes import dlopen  # noqa: PLC0415 - nobody else needs it
-
-        _unwinder.append(dlopen(_UNWINDER, os.RTLD_NOW))
-    except Exception as error:  # noqa: BLE001 - an audit hook may raise anything
+        _unwinder.append(_dlopen(_UNWINDER, os.RTLD_NOW))
+    except Exception as error:  # noqa: BLE001 - an audit hook (PEP 578) may raise anything
         let_through(error)
         # Another C library, or a hook forbids it; or no descriptor is left, and the next thread
         # tries again. The thread starts without it.

@@ -146,3 +146,18 @@ def test_a_hook_that_forbids_foreign_libraries_does_not_keep_it_from_starting() 
 )
 def test_an_interrupt_while_the_library_is_loaded_goes_on_to_the_caller() -> None:
     _with_hook("signal.raise_signal(signal.SIGUSR1)")
+
+
+def test_to_start_one_imports_nothing_which_another_thread_may_be_importing_at_a_fork() -> None:
+    code = (
+        "import queue, sys\n"
+        "from audit_emit._runtime.threads import Background\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_): asked.append(name)\n"
+        "asked, begun = [], queue.SimpleQueue()\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "Background().start(begun.put, 1)\n"
+        f"begun.get(timeout={PATIENCE})\n"
+        "assert not asked, asked\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
