@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from support.chain_builder import SECOND, MadeChain
+from support.verifier_comparison import PAGE, both
 
 from audit_emit._checkpoints.checkpointer import Checkpointer
 from audit_emit._core.emitter import Emitter
@@ -19,7 +20,8 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit._verify.findings import Report
 from audit_emit._verify.verify import Options, verify_paths
 
-KEY = HmacKey(b"k" * 32)
+SECRET = b"k" * 32
+KEY = HmacKey(SECRET)
 OTHER = HmacKey(b"o" * 32)
 RING = KeyRing([KEY])
 DAY = 86_400 * SECOND
@@ -103,8 +105,10 @@ class PrunableLog:
         return Pruner(self.layout, ring or self.ring, self.append).run(limits, **more)
 
     def verify(self, ring: KeyRing | None = None, **options: Any) -> Report:
-        """The verdict on it."""
+        """The verdict on it; with ``KEY`` alone, and with none, also that of the page."""
         chosen = self.ring if ring is None else ring
+        if not options and set(chosen.keys) <= {KEY}:
+            return both(self.path, key=SECRET if chosen.keys else None, by=[PAGE])
         return verify_paths([str(self.path)], Options(ring=chosen, **options))[0].report
 
     def segments(self) -> list[Path]:

@@ -22,7 +22,8 @@ from audit_emit._verify.findings import Report
 from audit_emit._verify.verify import Options, verify_paths
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "verify_chain.py"
-OTHERS = (SCRIPT, Path(__file__).with_name("wire_format_verifier.py"))
+PAGE = Path(__file__).with_name("wire_format_verifier.py")
+OTHERS = (SCRIPT, PAGE)
 SECRET = b"tamper matrix, a key of 32 bytes"
 KEY = HmacKey(SECRET)
 ORIGIN = "audit.example.com/tests"
@@ -51,7 +52,11 @@ def ours(path: Path, *keys: Key, **more: Any) -> Report:
 
 
 def both(
-    directory: Path, *more: bytes, key: bytes | None = SECRET, as_of: int | None = None
+    directory: Path,
+    *more: bytes,
+    key: bytes | None = SECRET,
+    as_of: int | None = None,
+    by: Sequence[Path] = OTHERS,
 ) -> Report:
     """The verdict of the library, once all verifiers have come to it.
 
@@ -60,6 +65,7 @@ def both(
         more: keys beside ``key``.
         key: the shared key that signed; ``None`` for nobody's.
         as_of: nanoseconds since 1970; now when it is not given.
+        by: the other verifiers.
 
     Raises:
         AssertionError: they disagree.
@@ -67,8 +73,9 @@ def both(
     keys = [*([key] if key else []), *more]
     report = ours(directory, *map(HmacKey, keys), as_of=as_of)
     mine = Counter((str(finding.kind), finding.seq) for finding in report.findings)
-    for name, verify in others.items():
-        theirs = Counter((kind, seq) for kind, seq, _ in verify(directory, keys, as_of))
+    for name in [path.name for path in by]:
+        found = others[name](directory, keys, as_of)
+        theirs = Counter((kind, seq) for kind, seq, _ in found)
         assert mine == theirs, f"only ours: {mine - theirs}, only {name}: {theirs - mine}"
     return report
 

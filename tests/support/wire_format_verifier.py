@@ -39,6 +39,10 @@ TAMPERING = frozenset(
     "origin-mismatch truncated missing-segment not-anchored".split()
 )
 MEMBERS = "v at origin chain head_seq head_hash root_hash reason sig_alg key_id signature".split()
+REMOVAL = (
+    "v origin first_seq last_seq records last_hash frontier size root_hash head_hash reason "
+    "carried sig_alg key_id signature"
+).split()
 FORMS = {
     "at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z",
     "origin": r"[!#-*,-\[\]-~]{1,255}",
@@ -103,6 +107,19 @@ class Tree:
         self.peaks: list[tuple[int, bytes]] = []
         self.whole = True
 
+    @classmethod
+    def of(cls, frontier: str) -> Tree | None:
+        """What the text of a frontier says; ``None`` for any other text."""
+        if not re.fullmatch(r"(0|[1-9][0-9]*)( [0-9a-f]{64})*", frontier):
+            return None
+        size, *roots = frontier.split(" ")
+        bits = [1 << bit for bit in range(int(size).bit_length()) if int(size) & 1 << bit]
+        if len(bits) != len(roots):
+            return None
+        made = cls()
+        made.peaks = list(zip(reversed(bits), map(bytes.fromhex, roots), strict=True))
+        return made
+
     def add(self, leaf: str) -> None:
         size, value = 1, bytes.fromhex(leaf)
         while self.peaks and self.peaks[-1][0] == size:
@@ -129,15 +146,16 @@ class Run:
         self.declared = 0
 
     def prefix(self, length: int, digest: str) -> int:
-        """How many of its first lines have this length and this digest; 0 for none."""
+        """How many of its first lines at most have this length and this digest; 0 for none."""
         data = b""
+        found = 0
         for count, line in enumerate(self.lines, start=1):
             data += line
             for text in (data, data + b"\n"):
                 if len(text) == length and hashlib.sha256(text).hexdigest() == digest:
-                    return count
+                    found = count
             data += b"\n"
-        return 0
+        return found
 
 
 class Verifier:
@@ -162,6 +180,9 @@ class Verifier:
         self.covered_ts = ""
         self.told: list[int] = []
         self.before: dict[str, Any] | None = None
+        self.start: Removal | None = None
+        self.start_judged = False
+        self.pending: Removal | None = None
 
     def find(self, kind: str, seq: int | None, place: str = "") -> list[Any]:
         finding = [kind, seq, place]
@@ -170,7 +191,9 @@ class Verifier:
 
     def run(self) -> list[tuple[str, int | None, str]]:
         self.read_checkpoints()
-        for name, data in self.files():
+        files = self.files()
+        self.begin([data for _, data in files])
+        for name, data in files:
             self.read_file(name, data)
         self.settle()
         self.finish()
@@ -237,6 +260,95 @@ class Verifier:
             self.runs.append(self.run_now)
         self.run_now.lines.append(line)
         self.run_now.findings.append(self.find("malformed-line", self.head.seq + 1, place))
+
+    # A log that begins later
+
+    def begin(self, files: list[bytes]) -> None:
+        lines = [line for data in files for line in linked_lines(data)]
+        if not lines or lines[0].seq == 1:
+            return
+        first = lines[0]
+        stated = [removal_in(line) for line in lines if line.right and line.chain == first.chain]
+        by_verdict: dict[bool | None, Removal] = {}
+        for one in filter(None, stated):
+            by_verdict[self.verdict_on(one)] = one
+        self.start = by_verdict.get(True) or by_verdict.get(None)
+        if self.start is None:
+            return
+        last, chain = self.start.last, first.chain
+        for line in self.start.carried:
+            self.look_inside(parsed(line.line), line.seq, chain, "audit.pruned")
+        self.follow_tiles(self.start, chain)
+        self.tree = self.start.tree
+        if first.seq <= last:
+            self.pending = self.start
+            self.head = Head(chain, first.seq - 1, (first.prev_hash,))
+            return
+        self.head = Head(chain, last, (self.start.fields["last_hash"],))
+        self.compare(last, chain, self.head.hashes, "")
+
+    def verdict_on(self, removal: Removal) -> bool | None:
+        """Whether a known key signed it; ``None`` if the key is not known."""
+        fields = removal.fields
+        key = self.keys.get(fields["key_id"]) if fields["sig_alg"] == "hmac-sha256" else None
+        return None if key is None else signed(key, removal.text, fields["signature"])
+
+    def follow_tiles(self, removal: Removal, chain: str) -> None:
+        self.tree = Tree()
+        last = removal.last
+        for number in range((last + 255) // 256):
+            rows = min(256, last - 256 * number)
+            data = tile(self.directory, number, rows)
+            if data is None:
+                self.find("missing-segment", None, "tile")
+                break
+            for row in range(rows):
+                leaf, seq = data[32 * row : 32 * row + 32].hex(), 256 * number + row + 1
+                self.tree.add(leaf)
+                if seq < last:
+                    self.compare(seq, chain, (leaf,), "")
+        else:
+            if self.tree.peaks != removal.tree.peaks:
+                self.find("checkpoint-root-mismatch", last, "tile")
+        for one in self.checkpoints:
+            one["seen"] |= one["chain"] == chain and one["head_seq"] < last
+
+    def pruned(self, seq: int, chain: str, fields: dict[str, Any]) -> None:
+        if type(fields.get("v")) is int and fields["v"] > 1:
+            self.find("key-unavailable", seq)
+            return
+        removal = sound(fields, chain, seq)
+        if removal is None or not self.may_stand(removal, seq, chain):
+            self.find("checkpoint-signature-mismatch", seq)
+            return
+        if self.start is None or seq != self.start.seq:
+            return
+        right = self.verdict_on(removal) is True
+        self.start_judged = right or not self.keys
+        if self.start_judged:
+            self.find("pruned", removal.last + 1)
+        if not self.keys:
+            self.find("key-unavailable", seq)
+
+    def may_stand(self, removal: Removal, seq: int, chain: str) -> bool:
+        fields = removal.fields
+        name = (fields["sig_alg"], fields["key_id"])
+        if self.verdict_on(removal) is False:
+            return False
+        if name[0] == "hmac-sha256" and name[1] in self.retired:
+            return False
+        if not self.has_checkpoints:
+            return True
+        there = [one for one in self.checkpoints if one["state"] != "forged"]
+        covers = any(
+            (one["chain"], one["head_seq"], one["root_hash"], one["head_hash"])
+            == (chain, fields["size"], fields["root_hash"], fields["head_hash"])
+            for one in there
+        )
+        newest = max((one["head_seq"] for one in there if one["head_seq"] < seq), default=0)
+        return covers and any(
+            one["head_seq"] == newest and (one["sig_alg"], one["key_id"]) == name for one in there
+        )
 
     # The chain
 
@@ -320,6 +432,7 @@ class Verifier:
 
     def confirm(self, stranger: Linked) -> None:
         self.tree.whole = False
+        self.pending = None
         self.take(stranger)
 
     def settle(self) -> None:
@@ -338,7 +451,12 @@ class Verifier:
         """What is true of a record of the chain that is not in doubt."""
         seq = self.head.seq if not line.right else line.seq
         hashes = (line.hash,) if line.right else (line.stated, line.hash)
-        if self.tree.whole:
+        if self.pending is not None:
+            if seq == self.pending.last:
+                if self.pending.fields["last_hash"] not in hashes:
+                    self.find("checkpoint-root-mismatch", seq, line.place)
+                self.pending = None
+        elif self.tree.whole:
             self.tree.add(line.hash)
         record = parsed(line.line)
         record = record if isinstance(record, dict) else {}
@@ -346,11 +464,16 @@ class Verifier:
         own = line.line[36:].startswith(b'Z","event_type":"audit.checkpoint"')
         self.records.append((seq, ts if isinstance(ts, str) else "", own))
         if line.right and isinstance(kind, str):
-            if type(record.get("v")) is not int or record["v"] != 1:
-                self.find("unknown-version", seq, line.place)
-            elif isinstance(record.get("fields"), dict):
-                self.says(kind, seq, line.chain, record["fields"])
-        self.compare(seq, line.chain, hashes)
+            self.look_inside(record, seq, line.chain, line.place)
+        self.compare(seq, line.chain, hashes, self.records[-1][1])
+
+    def look_inside(self, record: Any, seq: int, chain: str, place: str) -> None:
+        if not isinstance(record, dict) or not isinstance(record.get("event_type"), str):
+            return
+        if type(record.get("v")) is not int or record["v"] != 1:
+            self.find("unknown-version", seq, place)
+        elif isinstance(record.get("fields"), dict):
+            self.says(record["event_type"], seq, chain, record["fields"])
 
     def says(self, kind: str, seq: int, chain: str, fields: dict[str, Any]) -> None:
         if kind == "audit.recovered":
@@ -363,6 +486,8 @@ class Verifier:
             self.told_checkpoint(chain, fields)
         elif kind == "audit.key_rotated":
             self.rotated(seq, chain, fields)
+        elif kind == "audit.pruned":
+            self.pruned(seq, chain, fields)
         elif kind == "audit.started":
             every: Any = fields.get("checkpoint_every")
             interval: Any = fields.get("checkpoint_interval")
@@ -384,7 +509,9 @@ class Verifier:
                 self.declared.append((seq, run.at, run.findings[run.declared : count]))
                 run.declared = count
                 return
-        self.find("recovered-tear" if self.kept(fields) else "missing-segment", seq)
+        among_removed = self.start is not None and seq < self.start.last + 16
+        found = among_removed or self.kept(fields)
+        self.find("recovered-tear" if found else "missing-segment", seq)
 
     def kept(self, fields: dict[str, Any]) -> bool:
         """Whether the bytes, or all of them but a newline at their end, are in quarantine."""
@@ -521,20 +648,25 @@ class Verifier:
             for one in self.checkpoints
         )
 
-    def compare(self, seq: int, chain: str, hashes: tuple[str, ...]) -> None:
+    def compare(self, seq: int, chain: str, hashes: tuple[str, ...], ts: str) -> None:
         for one in self.checkpoints:
             if one["chain"] != chain or one["head_seq"] != seq or one["state"] == "forged":
                 continue
             one["seen"] = True
-            if one["root_hash"] != self.tree.root() or one["head_hash"] not in hashes:
+            if self.pending is not None:
+                if one["head_hash"] not in hashes:
+                    self.find("checkpoint-root-mismatch", seq, one["place"])
+            elif one["root_hash"] != self.tree.root() or one["head_hash"] not in hashes:
                 self.find("checkpoint-root-mismatch", seq, one["place"])
             elif one["state"] == "good":
-                self.covered, self.covered_ts = one, self.records[-1][1]
+                self.covered, self.covered_ts = one, ts
 
     # The end
 
     def finish(self) -> None:
         covered = self.covered["head_seq"] if self.covered else 0
+        if self.start is not None and not self.start_judged:
+            self.find("missing-segment", 1, "tile")
         for seq, at, replaced in self.declared:
             for finding in replaced:
                 self.findings.remove(finding)
@@ -612,6 +744,89 @@ class Verifier:
         old = signed_time < limit and any(ts < limit or ts > to_come for ts in tail)
         if length > every or old:
             self.find("not-anchored", at)
+
+
+class Removal:
+    """A sound ``audit.pruned``: its members, and what follows from them."""
+
+    def __init__(self, fields: dict[str, Any], seq: int, tree: Tree, carried: list[Linked]) -> None:
+        self.fields, self.seq, self.tree, self.carried = fields, seq, tree, carried
+        self.last: int = fields["last_seq"]
+        lines = ["audit_emit removal of records, version 1"]
+        lines += [str(fields[name]) for name in REMOVAL[1:11]]
+        lines += [*fields["carried"], fields["sig_alg"], fields["key_id"]]
+        self.text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+
+
+def removal_in(line: Linked) -> Removal | None:
+    record = parsed(line.line)
+    if not isinstance(record, dict) or record.get("event_type") != "audit.pruned":
+        return None
+    fields = record.get("fields")
+    return sound(fields, line.chain, line.seq) if isinstance(fields, dict) else None
+
+
+def sound(fields: dict[str, Any], chain: str, seq: int) -> Removal | None:
+    """The removal that the fields of a record are; ``None`` if they are not sound."""
+    numbers = ("v", "first_seq", "last_seq", "records", "size")
+    texts = [name for name in REMOVAL if name not in (*numbers, "carried")]
+    lines = fields.get("carried")
+    if (
+        set(fields) != set(REMOVAL)
+        or not isinstance(lines, list)
+        or len(lines) > 256
+        or any(type(fields[name]) is not int for name in numbers)
+        or any(not isinstance(one, str) for one in (*lines, *(fields[name] for name in texts)))
+        or any("\n" in one for one in (*lines, *(fields[name] for name in texts)))
+        or any(not re.fullmatch(FORMS[name], fields[name]) for name in ("root_hash", "head_hash"))
+        or not re.fullmatch(FORMS["head_hash"], fields["last_hash"])
+        or not re.fullmatch(FORMS["origin"], fields["origin"])
+        or not fields["origin"].endswith(f"/{chain}")
+    ):
+        return None
+    first, last = fields["first_seq"], fields["last_seq"]
+    right = fields["v"] == 1 and 1 <= first <= last <= fields["size"] < seq
+    tree = Tree.of(fields["frontier"])
+    if not right or fields["records"] != last - first + 1 or tree is None:
+        return None
+    if sum(size for size, _ in tree.peaks) != last:
+        return None
+    carried = []
+    before = 0
+    for text in lines:
+        line = text.encode("utf-8", "surrogatepass")
+        match = None if len(line) > LONGEST_LINE else LINKED.search(line)
+        linked = Linked(line, match) if match is not None else None
+        if linked is None or not linked.right or linked.chain != chain:
+            return None
+        if not before < linked.seq <= last:
+            return None
+        carried.append(linked)
+        before = linked.seq
+    return Removal(fields, seq, tree, carried)
+
+
+def linked_lines(data: bytes) -> list[Linked]:
+    made = []
+    for line in data.split(b"\n")[:-1]:
+        match = None if len(line) > LONGEST_LINE else LINKED.search(line)
+        if match is not None and int(match.group(2)) > 0:
+            made.append(Linked(line, match))
+    return made
+
+
+def tile(directory: Path, number: int, rows: int) -> bytes | None:
+    """The first hashes of a tile of level 0, from whatever file holds that many of them."""
+    groups, rest = [f"{number % 1000:03}"], number // 1000
+    while rest:
+        groups.insert(0, f"x{rest % 1000:03}")
+        rest //= 1000
+    path = directory.joinpath("tile", "0", *groups)
+    partial = path.with_name(f"{path.name}.p")
+    for one in (path, *(partial / str(width) for width in range(rows, 256))):
+        if one.is_file() and one.stat().st_size >= 32 * rows:
+            return one.read_bytes()
+    return None
 
 
 def parsed(line: bytes) -> Any:

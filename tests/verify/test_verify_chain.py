@@ -103,6 +103,18 @@ def test_the_same_lines_may_be_declared_twice(tmp_path: Path) -> None:
     assert kinds(both(tmp_path, key=None)) == {"recovered-tear": [2, 4], "missing-segment": [3]}
 
 
+@pytest.mark.parametrize(("text", "undeclared"), [(b"foreign\n", 1), (b"foreign", 2)])
+def test_of_empty_lines_behind_a_declared_newline_the_first_is_declared(
+    tmp_path: Path, text: bytes, undeclared: int
+) -> None:
+    fields = {"bytes": len(text), "sha256": sha256(text).hexdigest()}
+    chain = MadeChain().add().add(event_type="audit.recovered", fields=fields)
+    lines = [chain.lines[0], b"foreign", b"", b"", chain.lines[1]]
+    (tmp_path / "audit.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    found = kinds(both(tmp_path, key=None))
+    assert found == {"recovered-tear": [2], "malformed-line": [2] * undeclared}
+
+
 NO_CHECKPOINT = {"head_seq": True, "root_hash": []}
 NO_KEY: list[dict[str, Any]] = [
     {"old_key_id": []},
