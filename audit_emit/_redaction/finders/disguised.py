@@ -32,6 +32,8 @@ _BEFORE = 512
 _MEANT = 192
 """Characters from where such a name begins to the end of the last word that may belong to it."""
 _SIGN = Pattern("[:=]")
+_LONGEST = 64
+"""Characters of a name."""
 
 
 def values(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
@@ -61,7 +63,11 @@ def values(text: str, is_secret: Callable[[str], bool]) -> Iterator[Span]:
         """Whether such a name, or a word that may belong to it, ends there: no sign is between."""
         at = bisect_right(changed, end + first) - 1
         start = changed[at] - first if at >= 0 else 0
-        return 0 <= end - start <= _MEANT and _SIGN.search(said, start, end) is None
+        if 0 <= end - start <= _MEANT and _SIGN.search(said, start, end) is None:
+            return True
+        # Another one further on, without a sign: ``t0ken: x, and the t0ken y``.
+        word = said[max(0, end - _LONGEST) : end].rpartition(" ")[2]
+        return undisguised(word) != word
 
     names = is_secret if isinstance(is_secret, SecretNames) else SecretNames(is_secret)
     for find in (assignments, sentences):
