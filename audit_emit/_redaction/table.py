@@ -87,7 +87,7 @@ def made(engine: Engine) -> Made:
     for at, group in enumerate(engine.folded.groups):
         bit = FIRST_GROUP << min(at, _MOST_GROUPS)
         always |= 0 if group.marks else bit
-        if group.names:
+        if group.names or (group.ignore_case and not group.alone):  # those spelled otherwise, too
             naming |= bit
         elif group.tells:
             telling |= bit
