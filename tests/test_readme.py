@@ -17,6 +17,7 @@ from support.waiting import PATIENCE
 from audit_emit import Emitter
 from audit_emit._settings.checks import SETTINGS
 from audit_emit._settings.settings import PREFIX
+from audit_emit._stores.postgres.schema import migrations
 from audit_emit.cli._exit import Exit
 from audit_emit.integrations._exchange import Exchange
 from audit_emit.integrations._http import Inbound, request_fields
@@ -197,6 +198,12 @@ def test_every_fault_of_a_sink_is_in_the_operations_page() -> None:
         words.update(re.findall(r'fault = "([a-z-]+)"', code))
     assert {"lock-timeout", "full"} <= words
     assert [word for word in words if f"`{word}`" not in page("operations.md")] == []
+
+
+def test_the_page_of_the_database_names_the_newest_migration() -> None:
+    named = re.findall(r"expect[ =]([0-9]+)", page("postgresql.md"))
+    assert len(named) >= 3
+    assert set(named) == {str(migrations()[-1].number)}
 
 
 def test_every_exit_status_is_in_the_page_of_the_commands() -> None:
