@@ -15,10 +15,11 @@ import msgspec
 from audit_emit import Emitter, Settings
 from audit_emit._facade.files import Layout, layout_of
 from audit_emit._facade.keys import Ed25519Key
-from audit_emit._facade.records import MAX_LINE, hash_holds, link_of, parsed
+from audit_emit._facade.records import MAX_LINE
 from audit_emit._facade.settings import settings
 from audit_emit._facade.signing import Checkpointer, Note, handed_over, note_of, retry_write
 from audit_emit._facade.text import visible
+from audit_emit.cli._chain_service import service_of
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import NoLog
 from audit_emit.errors import ConfigError
@@ -213,7 +214,7 @@ def emitter_of(
         given["durability"] = durability
     if not stdout:
         given["stdout"] = False
-    service = _service(file)
+    service = service_of(AuditLog(str(file), KeyRing()))
     if service is not None:
         given["service"] = service
     elif _has_no_record(file) and not (waits and _begins(file)):
@@ -238,20 +239,3 @@ def _begins(file: Path) -> bool:
         found = there.read(MAX_LINE + 1)
     begun = found.startswith(_RECORD) or _RECORD.startswith(found)
     return begun and len(found) <= MAX_LINE and b"\n" not in found
-
-
-def _service(file: Path) -> str | None:
-    """The service that wrote the last record of the chain.
-
-    A line that is in no chain may be anybody's. It counts only where there is no chain yet.
-    """
-    unchained: str | None = None
-    with AuditLog(str(file), KeyRing()).follow() as growing:
-        for line in growing.newest_first():
-            service = (parsed(line) or {}).get("service")
-            if not isinstance(service, str):
-                continue
-            if link_of(line) is not None and hash_holds(line):
-                return service
-            unchained = unchained or service
-    return unchained

@@ -14,6 +14,7 @@ from audit_emit._facade.records import time_of, ts_of
 from audit_emit._facade.reports import MOST, NO_TRAIL, Trail, recent_alerts
 from audit_emit._facade.settings import is_address, settings
 from audit_emit._facade.verdicts import read as read_memory
+from audit_emit.cli._chain_service import service_of
 from audit_emit.cli._exit import Exit
 from audit_emit.cli._logs import name_of
 from audit_emit.errors import ConfigError, UnsupportedError
@@ -154,7 +155,8 @@ def standing(log: AuditLog, memory: Path | None = None, alerts: Alerts | None = 
     head = stands.head
     if newest:
         found.last = newest[0]
-        found.service = str(newest[0].get("service", ""))
+        by = newest[0].get("service", "") if is_address(log.path) else service_of(log)
+        found.service = str(by or "")
     if head is not None:
         found.chain, found.head_seq, found.head_hash = head.chain, head.seq, head.hash
     found.files = None if is_address(log.path) else _files(log)

@@ -361,6 +361,20 @@ def test_what_an_operator_types_is_recorded_without_its_secrets(
     assert secret.encode() not in log.read()
 
 
+def test_a_hold_that_is_recorded_with_what_looks_like_a_secret_is_released_by_its_name(
+    log: SignedLog,
+) -> None:
+    """What was recorded before names passed redaction stands in the chain for good."""
+    name = "case password=" + "hunter" + "2hunter2"
+    fields = {"action": "placed", "hold": name, "first_seq": 1, "last_seq": None, "reason": ""}
+    log.emitter.record_own("audit.hold", fields)
+    assert log.emitter.flush(PATIENCE)
+    directory = str(log.directory)
+    assert main(["archive", "release", name, directory]) == Exit.OK
+    placed, released = of_type(log, "audit.hold")
+    assert (placed["hold"], released["hold"]) == (name, name)
+
+
 def test_a_record_that_a_command_adds_is_of_the_service_of_the_chain(log: SignedLog) -> None:
     """A line that is in no chain may be anybody's."""
     active = log.directory / "audit.jsonl"

@@ -61,6 +61,15 @@ def test_it_says_what_people_ask_first(
         assert re.search(f"^{row}$", out, re.MULTILINE), row
 
 
+def test_the_service_is_that_of_the_chain_and_not_of_a_line_beside_it(
+    signed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (signed / "audit.jsonl").open("ab") as file:
+        file.write(b'{"ts":"2026-05-19T20:00:00.000000000Z","event_type":"a.b","service":"x"}\n')
+    _, out = looked(str(signed), "--json", capsys=capsys)
+    assert json.loads(out)["service"] == "shop"
+
+
 def test_json_has_the_same(signed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = looked(str(signed), "--json", capsys=capsys)
     found = json.loads(out)

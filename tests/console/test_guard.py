@@ -24,7 +24,7 @@ from support.console_client import (
 from support.waiting import PATIENCE
 
 from audit_emit.console import Access
-from audit_emit.console.attempts import OF_ONE
+from audit_emit.console.attempts import OF_ALL, OF_ONE
 from audit_emit.console.guard import POLICY
 
 
@@ -221,6 +221,29 @@ def test_who_tries_passwords_keeps_nobody_from_a_page(log: Path) -> None:
     assert asyncio.run(both()) == 200
 
 
+async def signed_in(application: Any, client: str, password: str) -> Any:
+    """The beginning of the answer to a request with a password."""
+    said: list[Any] = []
+    name = f"vera:{password}"
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/help",
+        "query_string": b"",
+        "client": (client, 1),
+        "headers": [(b"authorization", b"Basic " + base64.b64encode(name.encode()))],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    await application(scope, receive, send)
+    return said[0]
+
+
 def test_one_client_has_few_passwords_hashed_at_a_time_and_others_are_served(log: Path) -> None:
     access = users(vera={})
     application = console(log, access=access)
@@ -231,42 +254,51 @@ def test_one_client_has_few_passwords_hashed_at_a_time_and_others_are_served(log
         go_on.wait(PATIENCE)
         return identify(headers)
 
-    async def answer(client: str, password: str) -> Any:
-        said: list[Any] = []
-        name = f"vera:{password}"
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/help",
-            "query_string": b"",
-            "client": (client, 1),
-            "headers": [(b"authorization", b"Basic " + base64.b64encode(name.encode()))],
-        }
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Any) -> None:
-            said.append(message)
-
-        await application(scope, receive, send)
-        return said[0]
-
     async def all_of_them() -> None:
         access.identify = slow  # type: ignore[method-assign]
         guesses = [
-            asyncio.create_task(answer(f"2001:db8::{n}", f"guess {n}")) for n in range(OF_ONE)
+            asyncio.create_task(signed_in(application, f"2001:db8::{n}", f"guess {n}"))
+            for n in range(OF_ONE)
         ]
         await asyncio.sleep(0)  # each of them has begun
-        late = await answer("2001:db8::ffff", "another guess")
+        late = await signed_in(application, "2001:db8::ffff", "another guess")
         assert late["status"] == 429
         assert dict(late["headers"])[b"retry-after"] == b"2"
-        other = asyncio.create_task(answer("192.0.2.1", PASSWORD))
+        other = asyncio.create_task(signed_in(application, "192.0.2.1", PASSWORD))
         await asyncio.sleep(0)
         go_on.set()
         assert (await other)["status"] == 200
         assert {(await guess)["status"] for guess in guesses} == {401}
-        assert (await answer("2001:db8::1", PASSWORD))["status"] == 200, "there is room again"
+        assert (await signed_in(application, "2001:db8::1", PASSWORD))["status"] == 200, (
+            "there is room again"
+        )
+
+    asyncio.run(all_of_them())
+
+
+def test_when_all_have_too_many_passwords_hashed_a_client_is_told_to_come_back(log: Path) -> None:
+    access = users(vera={})
+    application = console(log, access=access)
+    go_on = threading.Event()
+
+    def nobody(_: Mapping[str, str]) -> None:
+        go_on.wait(PATIENCE)
+
+    access.identify = nobody  # type: ignore[assignment,method-assign]
+
+    async def all_of_them() -> None:
+        guesses = [
+            asyncio.create_task(signed_in(application, f"192.0.2.{n // OF_ONE}", f"guess {n}"))
+            for n in range(OF_ALL)
+        ]
+        await asyncio.sleep(0)  # each of them has begun
+        late = await signed_in(application, "198.51.100.1", PASSWORD)
+        go_on.set()
+        assert late["status"] == 503
+        assert dict(late["headers"])[b"retry-after"] == b"2"
+        assert {(await guess)["status"] for guess in guesses} == {401}
+        again = await signed_in(application, "198.51.100.1", PASSWORD)
+        assert again["status"] == 401, "there is room again, and it is looked at"
 
     asyncio.run(all_of_them())
 
