@@ -18,6 +18,7 @@ from hashlib import md5, sha256
 from typing import IO, Any, NamedTuple, Self
 
 from audit_emit._objects.failures import NOT_UNDERSTOOD, failure_of, words_of
+from audit_emit._objects.first_contact import FirstContact
 from audit_emit._settings.archive import ArchiveSettings
 from audit_emit.errors import ConfigError, ObjectStoreError
 
@@ -298,7 +299,8 @@ class Bucket:
             yield
         except (theirs.BotoCoreError, theirs.ClientError, HTTPError, *NOT_UNDERSTOOD) as error:
             owner = self.settings.owner
-            raise failure_of(error, operation, self._shown(key), owner=owner) from None
+            at = self._client.meta.endpoint_url
+            raise failure_of(error, operation, self._shown(key), owner=owner, at=at) from None
 
     def _key(self, key: str) -> str:
         return self.settings.at(key)
@@ -329,7 +331,7 @@ def _client(settings: ArchiveSettings) -> Any:
         # botocore, as boto3 would first load what it has for files and resources.
         session = Session()
         session.register_component("data_loader", _loader())
-        return session.create_client(
+        client = session.create_client(
             "s3",
             endpoint_url=settings.endpoint or None,
             region_name=settings.region or None,
@@ -337,6 +339,8 @@ def _client(settings: ArchiveSettings) -> Any:
         )
     except (theirs.BotoCoreError, ValueError) as error:
         raise ConfigError("archive", f"boto3 cannot use it: {words_of(error)[1]}") from None
+    client.meta.events.register_first("needs-retry.s3", FirstContact())
+    return client
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from audit_emit._runtime import words
 from audit_emit.errors import ObjectStoreError
 
 _OTHER_BYTES = "the bytes that arrived are not those that were sent"
@@ -63,6 +64,8 @@ _CODES = {
     "500": ("failed", "the store failed; try again later"),
     "RequestTimeout": ("timeout", "no complete request arrived in time"),
 }
+_NOT_REACHED = {"EndpointConnectionError", "ConnectTimeoutError"}
+_LOOK_AT = "is AUDIT_EMIT_ARCHIVE_ENDPOINT right, and may this host connect to it?"
 _KMS = "kms"
 _UNKNOWN = {"unreachable", "timeout", "failed", "busy", "cut", "answer"}
 """After these, nobody knows whether a request was carried out."""
@@ -92,13 +95,16 @@ NOT_UNDERSTOOD = (ValueError, LookupError, TypeError, AttributeError)
 """What is raised, in boto3 and here, by a member of an answer that is not what it should be."""
 
 
-def failure_of(error: Any, operation: str, what: str, *, owner: str = "") -> ObjectStoreError:
+def failure_of(
+    error: Any, operation: str, what: str, *, owner: str = "", at: str = ""
+) -> ObjectStoreError:
     """The error of ours for one of boto3, botocore or urllib3.
 
     Args:
         operation: of S3, such as ``put_object``.
         what: the address of the object or of the bucket.
         owner: of the bucket, as the request said; a store that has another one denies access.
+        at: the address of the store, without a bucket.
     """
     answer = getattr(error, "response", None) or {}
     code = str(answer.get("Error", {}).get("Code", ""))
@@ -113,6 +119,8 @@ def failure_of(error: Any, operation: str, what: str, *, owner: str = "") -> Obj
         reason, why = "answer", "the answer cannot be understood; is it a store that speaks S3?"
     else:
         reason, why = words_of(error)
+        if at and type(error).__name__ in _NOT_REACHED:
+            why = f"the store at {at} cannot be reached: {words.words_of(error)}; {_LOOK_AT}"
     if reason == "denied" and owner:
         why += f"; or the bucket is not of account {owner} (AUDIT_EMIT_ARCHIVE_OWNER)"
     shown = code if code.isascii() and code.isalnum() and len(code) < 64 else ""
