@@ -1,4 +1,4 @@
-"""A log that is there already, from Python: read it, ask it, verify it, prove a record of it.
+"""An existing log, from Python: read it, search it, verify it, prove a record of it.
 
     from audit_emit import open_log
     log = open_log("/var/log/audit-emit/shop")
@@ -84,7 +84,7 @@ def open_log(
     Raises:
         ConfigError: a key cannot be used, or there is no log to look for.
         FileNotFoundError: there is nothing at ``where``.
-        OSError: whether there is anything cannot be told.
+        OSError: the path cannot be examined, for example because of missing permissions.
         DatabaseError: of each call: the database gives no answer.
         ObjectStoreError: of each call: the object store gives no answer.
     """
@@ -132,7 +132,7 @@ class AuditLog:
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record, oldest first, as plain values; docs/wire-format.md has the members.
 
-        Lines that are no JSON object are passed over: ``verify`` tells of them.
+        Lines that are not a JSON object are skipped; ``verify`` reports them.
 
         Raises:
             OSError: a file cannot be read.
@@ -159,7 +159,7 @@ class AuditLog:
                 a text or a shell pattern.
             user_id, workspace_id, correlation_id: of the record's context.
             since: the earliest time; ``until`` is the first that is too late. Both with a zone.
-            limit: only so many, the newest.
+            limit: at most this many records, the newest ones; ``None`` for all.
 
         Raises:
             ValueError: a name in ``where`` cannot be read, or a time has no zone.
@@ -178,7 +178,7 @@ class AuditLog:
         return list(_parsed(ask_log(question, self._where, limit, ring=self._ring).lines))
 
     def newest(self, count: int = 1) -> list[dict[str, Any]]:
-        """The last records, oldest first, whatever the lines after and between them are.
+        """The last records, oldest first; lines that are no records are skipped.
 
         Args:
             count: how many at most.
@@ -213,8 +213,9 @@ class AuditLog:
         Lines come as bytes without their newline.
 
         Args:
-            cut: told when the file was cut off in place, with the copy of what it held or ``None``.
-            wait: the log may come into being later.
+            cut: called when the file was truncated in place, with the path of a copy of what it
+                held, or ``None`` if there is no copy.
+            wait: whether the log may not exist yet; its records come once it does.
 
         Raises:
             FileNotFoundError: it is not there.
@@ -224,14 +225,14 @@ class AuditLog:
         return GrowingLog(self.path, cut, wait=wait)
 
     def verify(self, **how: Unpack[VerifyArguments]) -> Report:
-        """The verdict on the whole log: chain, checkpoints, and what the log declares of itself.
+        """Verify the whole log: its chain, its checkpoints, and the losses that it declares.
 
         Args:
             how: see ``VerifyArguments``.
 
         Raises:
-            ValueError: what is given cannot be used: a head is none, a time has no zone, …
-            MemoryFileError: ``remember`` is another file.
+            ValueError: an argument cannot be used: a head is malformed, a time has no zone, …
+            MemoryFileError: the file that ``remember`` names holds something else.
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
@@ -249,14 +250,14 @@ class AuditLog:
         now: datetime | None = None,
         verified: bool = True,
     ) -> Iterator[Alert]:
-        """What is odd in the log, by rules (docs/anomalies.md), in the order in which it came up.
+        """What rules (docs/anomalies.md) find unusual in the log, in the order of the events.
 
         Args:
             rules: a file or a directory of Sigma rules; without one, those of this package.
-            since: only alerts that crossed from then on; earlier records are looked at all the
-                same. What ``verify`` finds is told whenever it was.
-            now: the time by which silence is judged; without one, silence at the end of the log is
-                not told.
+            since: only alerts from this time on; earlier records are evaluated all the same.
+                Findings of ``verify`` are given whenever they happened.
+            now: the time by which silence is judged; without one, silence at the end of the log
+                gives no alert.
             verified: begin with what ``verify`` finds, as alerts of the rule ``log_tampered``.
 
         Raises:
@@ -275,7 +276,7 @@ class AuditLog:
     def report(
         self, since: datetime, until: datetime, form: str = "json", *, anomalies: bool = True
     ) -> bytes:
-        """A report for a period, written down: who did what, and whether the log holds.
+        """The report for a period as a file: who did what, and whether the log verifies.
 
         Args:
             since: the earliest time; ``until`` is the first that is too late. Both with a zone.
@@ -319,7 +320,7 @@ class AuditLog:
             return newest_checkpoint(reader, self._ring if trusted else None)
 
     def standing(self) -> Standing:
-        """Where the log ends, and how far it is signed, as it says itself.
+        """Where the log ends, and up to which record it is signed; nothing is verified.
 
         Raises:
             OSError: a file cannot be read.
