@@ -44,6 +44,11 @@ def main(args: Sequence[str] | None = None) -> int:
     return run(args)
 
 
+def brings(error: ModuleNotFoundError) -> str:
+    """The extra that brings the module that is not there; empty for none."""
+    return EXTRA_OF.get((error.name or "").partition(".")[0], "")
+
+
 def missing(error: ModuleNotFoundError) -> int:
     """Say in one line which extra brings the module that is not there.
 
@@ -51,8 +56,9 @@ def missing(error: ModuleNotFoundError) -> int:
         ModuleNotFoundError: no extra brings it.
     """
     name = (error.name or "").partition(".")[0]
-    if name not in EXTRA_OF:
+    extra = brings(error)
+    if not extra:
         raise error
-    hint = f"{name} is not installed; pip install 'audit-emit[{EXTRA_OF[name]}]'"
+    hint = f"{name} is not installed; pip install 'audit-emit[{extra}]'"
     print(f"audit-emit: {hint}", file=sys.stderr)
     return Exit.USAGE

@@ -37,6 +37,7 @@ from audit_emit.cli import _machine as machine
 from audit_emit.cli import _pipeline as pipeline
 from audit_emit.cli._records import parse
 from audit_emit.cli._subject_keys import fault_of
+from audit_emit.cli._unforeseen import DEBUG
 from audit_emit.errors import ConfigError, DatabaseError
 from audit_emit.log import AuditLog, KeyRing
 
@@ -180,7 +181,7 @@ def _key_file(report: Report, path: str) -> None:
 
 def _unknown_variables(report: Report, environ: Mapping[str, str]) -> None:
     known = [PREFIX + setting.variable for setting in SETTINGS.values()]
-    known += [SWITCH, ANCHORS, *(LOKI_PREFIX + variable for variable in LOKI_VARIABLES)]
+    known += [SWITCH, DEBUG, ANCHORS, *(LOKI_PREFIX + variable for variable in LOKI_VARIABLES)]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
             close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)

@@ -14,9 +14,10 @@ import click
 
 from audit_emit import __version__
 from audit_emit._facade.text import visible, without_passwords
-from audit_emit.cli import _streams, missing
+from audit_emit.cli import _streams, brings, missing
 from audit_emit.cli._exit import INTERRUPTED, MEANING, Exit, worst
 from audit_emit.cli._rights import whose
+from audit_emit.cli._unforeseen import unforeseen
 from audit_emit.errors import (
     ConfigError,
     DatabaseError,
@@ -185,8 +186,12 @@ def run(args: Sequence[str] | None) -> int:
         result: Any = cli.main(args, prog_name="audit-emit", standalone_mode=False)
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except (click.ClickException, ConfigError, SignerError, OSError, ModuleNotFoundError) as error:
+    except (click.ClickException, ConfigError, SignerError, OSError) as error:
         return failed(error)
+    except ModuleNotFoundError as error:
+        return failed(error) if brings(error) else _say(unforeseen(error), Exit.INCOMPLETE)
+    except Exception as error:  # noqa: BLE001 - Python would end with 1, which is a finding
+        return _say(unforeseen(error), Exit.INCOMPLETE)
     finally:
         # Python ends with 120 when the rest of standard output cannot be written then.
         _streams.silence()

@@ -67,7 +67,7 @@ def test_a_variable_that_nobody_reads_is_told_with_the_one_that_was_meant(tmp_pa
     assert mentions(report.warnings, "is AUDIT_EMIT_SERVICE meant?")
 
 
-@pytest.mark.parametrize("name", ["AUDIT_EMIT_LOKI_URL", "AUDIT_EMIT_SPEEDUPS"])
+@pytest.mark.parametrize("name", ["AUDIT_EMIT_LOKI_URL", "AUDIT_EMIT_SPEEDUPS", "AUDIT_EMIT_DEBUG"])
 def test_variables_that_are_no_settings_are_known(name: str, tmp_path: Path) -> None:
     assert not mentions(look(tmp_path, **{name: "1"}).warnings, name)
 

@@ -94,6 +94,25 @@ def test_a_missing_extra_is_named_in_one_line(missing: str, command: str, extra:
     assert "Traceback" not in result.stderr
 
 
+def test_an_error_that_nobody_foresaw_is_one_sentence_and_no_finding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise ValueError("of postgresql://vera:" + "a-secret@db/logs\x1b")
+
+    monkeypatch.setattr("audit_emit.cli.status.command.callback", fail)
+    assert main(["status", "/nowhere"]) == Exit.INCOMPLETE
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "ValueError" in said
+    assert "AUDIT_EMIT_DEBUG=1" in said
+    assert "a-secret" not in said
+    assert "\x1b" not in said
+    monkeypatch.setenv("AUDIT_EMIT_DEBUG", "1")
+    assert main(["status", "/nowhere"]) == Exit.INCOMPLETE
+    assert ", in fail\n" in capsys.readouterr().err
+
+
 def test_flask_is_named_when_it_is_asked_for() -> None:
     result = run_without(["flask"], "demo", "--flask")
     assert result.returncode == Exit.USAGE
