@@ -213,8 +213,7 @@ class AuditLog:
         Lines come as bytes without their newline.
 
         Args:
-            cut: called when the file was truncated in place, with the path of a copy of what it
-                held, or ``None`` if there is no copy.
+            cut: called when the file was truncated in place, with a copy's path if there is one.
             wait: whether the log may not exist yet; its records come once it does.
 
         Raises:
