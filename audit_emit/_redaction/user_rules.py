@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from audit_emit._redaction.rule import Rule
 from audit_emit._redaction.rules import RULES
+from audit_emit._runtime.words import why_not_opened
 from audit_emit.errors import ConfigError
 
 __all__ = ["RuleSet", "redaction_file", "redaction_rules"]
@@ -75,7 +76,7 @@ def redaction_file(name: str, value: Any) -> RuleSet | None:
             data = file.read(_MAX_BYTES + 1)
     except (OSError, TypeError, ValueError) as error:
         raise ConfigError(
-            name, f"names a file that cannot be read: {type(error).__name__}"
+            name, f"names a file that cannot be read: {why_not_opened(error)}"
         ) from None
     if len(data) > _MAX_BYTES:
         raise ConfigError(name, f"names a file of more than {_MAX_BYTES} bytes")

@@ -76,8 +76,8 @@ def ask(
             connection.request(method, parts.path or "/", body or None, headers)
             answer = connection.getresponse()
             data = answer.read(most + 1)
-    except http.client.HTTPException as error:
-        raise ValueError(f"what it answers is no HTTP: {type(error).__name__}") from None
+    except http.client.HTTPException:
+        raise ValueError("what it answers is no HTTP") from None
     finally:
         connection.close()
     if len(data) > most:

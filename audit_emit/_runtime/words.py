@@ -1,8 +1,8 @@
-"""What went wrong with a connection, in the words of the operating system."""
+"""What went wrong with a connection or a file, in the words of the operating system."""
 
 from __future__ import annotations
 
-__all__ = ["words_of"]
+__all__ = ["why_not_opened", "words_of"]
 
 _DEEPEST = 8
 
@@ -23,3 +23,14 @@ def words_of(error: BaseException) -> str:
         found = found.__cause__ or found.__context__
     late = isinstance(error, TimeoutError) or "Timeout" in type(error).__name__
     return "no answer in time" if late else "the connection failed"
+
+
+def why_not_opened(error: Exception) -> str:
+    """Why a file is not opened or read, without its name, which may be a secret in a wrong place.
+
+    Args:
+        error: of ``open``; a ``ValueError`` or ``TypeError`` if no file can have such a name.
+    """
+    if isinstance(error, OSError):
+        return words_of(error) if error.strerror else "the system refuses it"
+    return "no file has such a name"

@@ -12,6 +12,7 @@ import msgspec
 
 from audit_emit._format.record import TYPE_LIMIT, valid_type
 from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.words import why_not_opened
 from audit_emit._schemas.event import Declaration, EventMeta
 from audit_emit._schemas.of_class import ClassSchema
 from audit_emit._schemas.of_document import DocumentSchema
@@ -106,7 +107,7 @@ def _in_directory(name: str, given: str | os.PathLike[str]) -> Iterator[tuple[st
         files = sorted(one for one in os.listdir(path) if one.endswith(".json") and one[0] != ".")
     except (OSError, ValueError) as error:
         raise ConfigError(
-            name, f"names a directory that cannot be read: {type(error).__name__}"
+            name, f"names a directory that cannot be read: {why_not_opened(error)}"
         ) from None
     if len(files) > _MAX_FILES:
         raise ConfigError(name, f"names a directory of more than {_MAX_FILES} schemas")
@@ -131,7 +132,7 @@ def _read(name: str, path: str, shown: str) -> Mapping[str, Any]:
                 raise ConfigError(name, f"{shown} is no regular file")
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(name, f"{shown} cannot be read: {type(error).__name__}") from None
+        raise ConfigError(name, f"{shown} cannot be read: {why_not_opened(error)}") from None
     if len(data) > _MAX_BYTES:
         raise ConfigError(name, f"{shown} has more than {_MAX_BYTES} bytes")
     try:

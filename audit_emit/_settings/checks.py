@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from audit_emit._format.record import SERVICE
 from audit_emit._redaction.user_rules import redaction_file, redaction_rules
 from audit_emit._runtime.foreign import bare_name
+from audit_emit._runtime.words import why_not_opened
 from audit_emit._settings.address import FILE_SCHEME, Address, scheme_of
 from audit_emit._settings.signing import checkpoint_state, origin, signing_key, signing_key_file
 from audit_emit._subjects.address import checked_address
@@ -178,7 +179,7 @@ def secret_in_file(name: str, path: Any) -> bytes:
     except (OSError, TypeError, ValueError) as error:
         # The path is not shown: it is the secret itself when two variables were mixed up.
         raise ConfigError(
-            name, f"names a file that cannot be read: {type(error).__name__}"
+            name, f"names a file that cannot be read: {why_not_opened(error)}"
         ) from None
     secret = content.strip()
     if not secret:

@@ -17,6 +17,7 @@ from audit_emit._redaction.rule import Rule
 from audit_emit._runtime.foreign import bare_name
 from audit_emit._runtime.interrupts import let_through
 from audit_emit._runtime.observer import OnError
+from audit_emit._runtime.words import why_not_opened
 from audit_emit._settings.address import Address
 from audit_emit._settings.checks import CHECKS, OPTIONAL, PIPE_BUF, Processor
 from audit_emit._settings.signing import KeyRing, can_be_signed
@@ -284,7 +285,7 @@ def _complete(
             let_through(error)
             # A relative state directory, and a working directory that is gone.
             unsettled = ConfigError(
-                "jsonl", f"has no default here ({type(error).__name__}); set {PREFIX}JSONL"
+                "jsonl", f"has no default here ({why_not_opened(error)}); set {PREFIX}JSONL"
             )
             if on_error is None:
                 raise unsettled from None

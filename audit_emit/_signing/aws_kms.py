@@ -9,6 +9,7 @@ import re
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from audit_emit._runtime.words import words_of
 from audit_emit._signing.remote import Held
 from audit_emit._signing.uris import Parts
 from audit_emit.errors import ConfigError, SignerError
@@ -60,7 +61,12 @@ class AwsKms(NamedTuple):
         """
         import boto3  # noqa: PLC0415 - optional
         from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        from botocore.exceptions import (  # noqa: PLC0415
+            BotoCoreError,
+            ClientError,
+            HTTPClientError,
+            NoCredentialsError,
+        )
 
         config = Config(
             connect_timeout=timeout,
@@ -78,6 +84,10 @@ class AwsKms(NamedTuple):
         except ClientError as error:
             code = str(error.response.get("Error", {}).get("Code", "?"))[:100]
             raise SignerError("refused", f"AWS KMS: {code}") from None
+        except HTTPClientError as error:
+            raise SignerError("unreachable", f"AWS KMS: {words_of(error)}") from None
+        except NoCredentialsError:
+            raise SignerError("unreachable", "AWS KMS: boto3 finds no credentials") from None
         except BotoCoreError as error:
             raise SignerError("unreachable", f"AWS KMS: {type(error).__name__}") from None
         return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from audit_emit._runtime.words import why_not_opened
+
 _LONGEST = 4096
 
 
@@ -17,12 +19,12 @@ def read_secret(path: str) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
-        raise ValueError(f"its secret cannot be read: {type(error).__name__}") from None
+        raise ValueError(f"its secret cannot be read: {why_not_opened(error)}") from None
     try:
         found = os.fstat(descriptor)
         content = os.read(descriptor, _LONGEST) if stat.S_ISREG(found.st_mode) else b""
     except OSError as error:
-        raise ValueError(f"its secret cannot be read: {type(error).__name__}") from None
+        raise ValueError(f"its secret cannot be read: {why_not_opened(error)}") from None
     finally:
         os.close(descriptor)
     if found.st_mode & (stat.S_IRWXO | stat.S_IWGRP):

@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from audit_emit._runtime.words import why_not_opened
 from audit_emit._signing.signers import (
     ED25519,
     HMAC_BYTES,
@@ -194,7 +195,7 @@ def read_keys(name: str, path: str) -> list[Key]:
     except (OSError, ValueError) as error:
         # The value is not shown: it is the key itself when two variables were mixed up.
         raise ConfigError(
-            name, f"names a file that cannot be read: {type(error).__name__}"
+            name, f"names a file that cannot be read: {why_not_opened(error)}"
         ) from None
     try:
         found = os.fstat(descriptor)
@@ -203,7 +204,7 @@ def read_keys(name: str, path: str) -> list[Key]:
         content = os.read(descriptor, _MAX_FILE)
     except OSError as error:
         raise ConfigError(
-            name, f"names a file that cannot be read: {type(error).__name__}"
+            name, f"names a file that cannot be read: {why_not_opened(error)}"
         ) from None
     finally:
         os.close(descriptor)

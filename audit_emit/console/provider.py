@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from audit_emit._runtime.words import words_of
 from audit_emit.console.messages import text
 from audit_emit.errors import ConfigError, SignInError
 
@@ -156,7 +157,7 @@ class Provider:
                 answer.raise_for_status()
                 found = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
-            raise SignInError(text("sign_in.no_answer", why=type(error).__name__)) from None
+            raise SignInError(text("sign_in.no_answer", why=_why(error))) from None
         if not isinstance(found, dict):
             raise SignInError(text("sign_in.something_else"))
         return found
@@ -217,6 +218,15 @@ def _bound(response: Any) -> None:
 
 _BOUNDED = {"response": [_bound]}
 _PLAIN = {"accept-encoding": "identity"}
+
+
+def _why(error: Exception) -> str:
+    """Why there is no usable answer, without what the answer says."""
+    import httpx  # noqa: PLC0415 - an extra
+
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return words_of(error) if isinstance(error, httpx.TransportError) else "it is no JSON"
 
 
 def _look_for_extra() -> None:

@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: FileNotFoundError"):
+    with pytest.raises(ConfigError, match="cannot be read: no such file"):
         redaction_file("redaction_file", tmp_path / "none.toml")
 
 

@@ -69,7 +69,7 @@ def test_nothing_is_none(given: Any) -> None:
         ({"a.b": "x"}, "str is no event class and no JSON Schema"),
         ({"a.b": {"type": "strang"}}, "the schema of a.b: is no JSON Schema"),
         ([SecretSet, {"secret.set": DOCUMENT}], "two schemas of secret.set"),
-        ("/nowhere/at/all", "names a directory that cannot be read: FileNotFoundError"),
+        ("/nowhere/at/all", "names a directory that cannot be read: no such file or directory"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -20,6 +20,8 @@ from audit_emit._format.policy import Witness
 from audit_emit._format.signed_note import Note, parse_line
 from audit_emit._runtime import http_client
 from audit_emit._runtime.http_client import Answered
+from audit_emit._runtime.words import words_of
+from audit_emit.errors import AuditEmitError
 
 Proof = Callable[[int], Sequence[bytes]]
 """The consistency proof from a smaller size to that of the checkpoint; see ``proof_between``."""
@@ -71,7 +73,12 @@ def submit(newest: Checkpoint, note: Note, witness: Witness, proof: Proof) -> Ou
             return Outcome(failed, refused=answer.status == _FORBIDDEN)
         return _taken(newest, witness, answer, now)
     except (OSError, ValueError, LookupError) as error:
-        return Outcome(Attempt("failed", now, note=f"{type(error).__name__}: {error}"[:300]))
+        return Outcome(Attempt("failed", now, note=_why(error)[:300]))
+
+
+def _why(error: Exception) -> str:
+    by_system = isinstance(error, OSError) and not isinstance(error, AuditEmitError)
+    return words_of(error) if by_system else str(error)
 
 
 def request_of(note: Note, old: int, proof: Sequence[bytes]) -> bytes:
