@@ -50,6 +50,7 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _RECEIPT = RECEIPT.lower().encode("ascii")
+_STARTS = ("http.response.start", "websocket.http.response.start")
 _FROM_FILES = ("http.response.pathsend", "http.response.zerocopysend")
 """Messages with which a server sends a file itself, of whatever length."""
 
@@ -190,11 +191,8 @@ class _AuditedConnection:
             message = self._with_id(message)
         try:
             await self._send(message)
-        except OSError:
-            # Servers of ASGI 2.4 and later raise this when the client has left.
-            exchange.disconnected = exchange.disconnected or not self._client_has_all()
-            if exchange.status == 101 and exchange.code is None:
-                exchange.code = 1006
+        except Exception as error:
+            self._not_sent(kind, error)
             raise
         if is_body:
             # The body of a HEAD response stays in the server.
@@ -208,6 +206,17 @@ class _AuditedConnection:
                 self._complete()
         elif exchange.kind == "websocket":
             self._sent_websocket(kind, message)
+
+    def _not_sent(self, kind: str, error: Exception) -> None:
+        exchange = self._exchange
+        if isinstance(error, OSError):
+            # Servers of ASGI 2.4 and later raise this when the client has left.
+            exchange.disconnected = exchange.disconnected or not self._client_has_all()
+            if exchange.status == 101 and exchange.code is None:
+                exchange.code = 1006
+        elif kind in _STARTS and "double_start" not in exchange.notes:
+            # The server refuses the response: the client gets another one, or the server's own.
+            exchange.status = self._content_length_sent = None
 
     def _completes(self, message: Message) -> bool:
         """Whether this message, and none before it, completes the response."""

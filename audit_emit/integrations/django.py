@@ -170,8 +170,9 @@ class _Stream:
         response._resource_closers.append(self._close)  # noqa: SLF001 - there is no public way
 
     def _sent(self, chunk: bytes) -> None:
-        if self._audit.exchange.sent is not None:
-            self._audit.exchange.sent += len(chunk)
+        exchange = self._audit.exchange
+        if exchange.sent is not None and exchange.method != "HEAD":
+            exchange.sent += len(chunk)
 
     def _complete(self) -> None:
         self._audit.exchange.complete = True

@@ -192,14 +192,15 @@ class _Answer:
         return counted
 
     def sent(self, data: bytes) -> None:
-        if self._exchange.sent is not None:
+        # The body of a HEAD response is not for the client (RFC 9110, section 9.3.2).
+        if self._exchange.sent is not None and self._exchange.method != "HEAD":
             self._exchange.sent += len(data)
 
     def passed(self, data: bytes) -> None:
         """The same, of a step of the iterable; the last one completes the response."""
         exchange, length = self._exchange, self._length
         sent = exchange.sent
-        if sent is not None:
+        if sent is not None and exchange.method != "HEAD":
             exchange.sent = sent = sent + len(data)
         if length is not None and (sent or 0) >= length:
             self.complete()

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from types import SimpleNamespace
@@ -636,6 +637,33 @@ def test_response_without_body(audit_log: AuditLog, method: str, status: int, da
 
     fields = audit_log.only()["fields"]
     assert (fields["status"], fields["outcome"], fields["bytes"]) == (status, "success", 0)
+
+
+@pytest.mark.parametrize(("again", "status"), [(False, 500), (True, 404)])
+def test_a_response_that_the_server_refuses_is_not_the_one_that_is_recorded(
+    audit_log: AuditLog, again: bool, status: int
+) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        try:
+            await send(start(200))
+        except ValueError:
+            if not again:
+                raise
+            await send(start(404))
+            await send(body(b"gone"))
+
+    async def server(message: Message) -> None:
+        if message.get("status") == 200:
+            raise ValueError("a header that is none")
+
+    async def serve() -> None:
+        with suppress(ValueError):
+            await audited(app, audit_log)(http(), Server().receive, server)
+
+    asyncio.run(serve())
+    fields = audit_log.only()["fields"]
+    assert fields["status"] == status
+    assert "notes" not in fields
 
 
 def test_stream_is_counted(audit_log: AuditLog) -> None:

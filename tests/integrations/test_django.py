@@ -19,9 +19,10 @@ site.set_up()
 from django.contrib.auth import login  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.asgi import get_asgi_application  # noqa: E402
+from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
-from django.test import AsyncClient, Client, override_settings  # noqa: E402
+from django.test import AsyncClient, Client, RequestFactory, override_settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
 import audit_emit  # noqa: E402
@@ -127,6 +128,15 @@ def test_a_streamed_body_is_in_the_request_to_its_end(records: Any) -> None:
     assert {one["correlation_id"] for one in parts} == {request["correlation_id"]}
     assert request["fields"]["bytes"] == 12
     assert request["fields"]["outcome"] == "success"
+
+
+def test_a_streamed_body_of_a_head_response_is_not_counted(records: Any) -> None:
+    environ = RequestFactory().head("/stream/").environ
+    response = WSGIHandler()(environ, lambda *_: None)
+    assert b"".join(response) == b"part" * 3  # for the server, which keeps it
+    response.close()
+    (record,) = records("http.request")
+    assert record["fields"]["bytes"] == 0
 
 
 def test_a_stream_that_the_client_leaves_is_aborted(records: Any) -> None:

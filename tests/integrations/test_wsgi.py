@@ -78,6 +78,19 @@ def test_a_server_still_knows_the_length_of_a_body_of_one_part(audit_log: AuditL
     assert b"Content-Length: 5\r\n" in as_it_is(plain, environ_of())
 
 
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_body_of_a_head_response_is_not_counted(audit_log: AuditLog, writes: bool) -> None:
+    def app(_environ: Environ, start_response: Start) -> Iterable[bytes]:
+        write = start_response("200 OK", [("Content-Type", "text/plain")])
+        if writes:
+            write(b"hello")
+            return []
+        return [b"hello"]
+
+    as_it_is(AuditMiddleware(app, emitter=audit_log.emitter), environ_of(REQUEST_METHOD="HEAD"))
+    assert audit_log.only()["fields"]["bytes"] == 0
+
+
 def test_a_length_that_is_no_number_for_python_is_the_servers_to_refuse(
     audit_log: AuditLog,
 ) -> None:
