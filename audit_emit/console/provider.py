@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from audit_emit._runtime.words import words_of
+from audit_emit._facade.text import words_of
 from audit_emit.console.messages import text
 from audit_emit.errors import ConfigError, SignInError
 

@@ -176,7 +176,7 @@ class _AuditedConnection:
             sent is not None and declared is not None and sent >= declared > 0
         )
 
-    async def send(self, message: Message) -> None:  # noqa: C901 - a call of a coroutine costs a microsecond
+    async def send(self, message: Message) -> None:
         kind = message["type"]
         exchange = self._exchange
         is_body = kind == "http.response.body"
