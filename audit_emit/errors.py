@@ -7,7 +7,7 @@
     │   ├── SchemaError           an event does not fit its schema: to on_error, and in strict tests
     │   ├── SinkError             a record could not be written to the file; has a ``reason``
     │   ├── CheckpointError       nothing was signed: the log is not what was signed before
-    │   ├── SignerError           a key that is elsewhere did not sign; ``reason`` says why
+    │   ├── SignerError           an agent, token or key service did not sign; ``reason`` says why
     │   ├── UnknownVersionError   a checkpoint of a version that this build does not know
     │   ├── ForgedChangeError     a change of key that the old key did not sign
     │   ├── VerificationError     a log did not verify; ``report`` has the findings
@@ -16,18 +16,18 @@
     │   ├── UnsupportedError      a file is packed in a way that cannot be read here
     │   ├── NotRegularError       a link, a pipe or a device where a file of a log should be
     │   ├── MemoryFileError       the file of ``verify --remember`` holds something else
-    │   ├── ExportError           an export cannot go on where it ended
+    │   ├── ExportError           an export cannot continue where the last one ended
     │   ├── RuleError             a rule of anomalies cannot be understood; has file, line, reason
-    │   ├── DetectionError        the search for anomalies cannot go on where it ended
-    │   ├── DeliveryError         an alert was not taken, and is given again
+    │   ├── DetectionError        the search for anomalies cannot continue
+    │   ├── DeliveryError         an alert was not accepted; it is sent again
     │   ├── FilterError           a filter of the console cannot be understood
     │   ├── SignInError           somebody could not be signed in to the console
-    │   ├── KeyStoreError         the keys of persons: a store cannot be used; ``reason`` says why
+    │   ├── KeyStoreError         a store of personal keys failed; ``reason`` says why
     │   │   └── KeyServiceError   the key service of a store did not give its master key
     │   ├── BusyError             another backfill of the same log is running
-    │   ├── DatabaseError         PostgreSQL did not do what it was asked; ``reason`` says why
-    │   ├── ObjectStoreError      an object store did not do what it was asked; ``reason`` says why
-    │   ├── ArchiveError          an archive is not what it should be; ``reason`` says why
+    │   ├── DatabaseError         an operation of PostgreSQL failed; ``reason`` says why
+    │   ├── ObjectStoreError      an operation of an object store failed; ``reason`` says why
+    │   ├── ArchiveError          an archive or its log is inconsistent; ``reason`` says why
     │   └── LokiError             Loki gave no usable answer
     │       ├── Unreachable       no connection, or it broke
     │       ├── TimedOut          no complete answer within the timeout
@@ -64,7 +64,7 @@ class ConfigError(AuditEmitError, ValueError):
 
 
 class SignInError(AuditEmitError):
-    """Somebody could not be signed in to the console; the message says why, and repeats nothing."""
+    """Somebody could not be signed in to the console; the message says why, and has no secret."""
 
 
 class AuditError(AuditEmitError):
@@ -185,16 +185,16 @@ class MemoryFileError(AuditEmitError, ValueError):
 
 
 class ExportError(AuditEmitError, ValueError):
-    """An export cannot go on where it ended; the message says why."""
+    """An export cannot continue where the last one ended; the message says why."""
 
 
 class RuleError(AuditEmitError, ValueError):
-    """A rule of ``audit-emit anomalies`` cannot be understood, so that nothing was looked for.
+    """A rule of ``audit-emit anomalies`` cannot be understood, so no search was made.
 
     Attributes:
         file: the name of its file.
-        line: where in it, from 1.
-        reason: why, and what to do.
+        line: the number of the line in the file, from 1.
+        reason: why it cannot be understood, and what to do.
     """
 
     def __init__(self, file: str, line: int, reason: str) -> None:
@@ -205,11 +205,11 @@ class RuleError(AuditEmitError, ValueError):
 
 
 class DetectionError(AuditEmitError, ValueError):
-    """The search for anomalies cannot go on where it ended; the message says why."""
+    """The search for anomalies cannot continue where the last one ended; the message says why."""
 
 
 class DeliveryError(AuditEmitError):
-    """An alert was not taken by whom it was given to; it is given again."""
+    """An alert was not accepted by its receiver; it is sent again."""
 
 
 class FilterError(AuditEmitError, ValueError):
@@ -217,7 +217,7 @@ class FilterError(AuditEmitError, ValueError):
 
 
 class KeyStoreError(AuditEmitError, OSError):
-    """A store of the keys of persons did not do what it was asked.
+    """An operation failed on a store of the keys of persons.
 
     Attributes:
         reason: one word, such as ``ENOSPC``, ``busy``, ``damaged`` or ``unreachable``.
@@ -229,7 +229,7 @@ class KeyStoreError(AuditEmitError, OSError):
 
 
 class KeyServiceError(KeyStoreError):
-    """The key service of a store did not give its master key: no answer, or none that helps."""
+    """The key service of a store did not give its master key: no answer, or an unusable one."""
 
 
 class BusyError(AuditEmitError):
@@ -237,11 +237,11 @@ class BusyError(AuditEmitError):
 
 
 class DatabaseError(AuditEmitError, OSError):
-    """A database did not do what it was asked; the message never has a password.
+    """An operation of a database failed; the message never has a password.
 
     Attributes:
         reason: one word, such as ``database-away`` or ``database-full``.
-        unknown: whether it may have done it all the same: the answer did not come.
+        unknown: whether the operation may have succeeded, because its answer did not arrive.
     """
 
     def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
@@ -251,11 +251,11 @@ class DatabaseError(AuditEmitError, OSError):
 
 
 class ObjectStoreError(AuditEmitError, OSError):
-    """An object store did not do what it was asked; the message never has a secret.
+    """An operation of an object store failed; the message never has a secret.
 
     Attributes:
         reason: one word, such as ``exists``, ``not-found``, ``denied`` or ``unreachable``.
-        unknown: whether it may have done it all the same: the answer did not come.
+        unknown: whether the operation may have succeeded, because its answer did not arrive.
     """
 
     def __init__(self, reason: str, message: str, *, unknown: bool = False) -> None:
@@ -265,7 +265,7 @@ class ObjectStoreError(AuditEmitError, OSError):
 
 
 class ArchiveError(AuditEmitError):
-    """An archive, or the log that is to be archived, is not what it should be.
+    """An archive is inconsistent, or its log cannot be archived as it is.
 
     Attributes:
         reason: one word, such as ``conflict``, ``altered`` or ``not-covered``.

@@ -68,7 +68,7 @@ _DECODER = msgspec.json.Decoder(dict[str, Any])
 def open_log(
     where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = (), archive: str = ""
 ) -> AuditLog:
-    """The log in a directory; see ``AuditLog``.
+    """Open a log in a directory, a database or an archive; see ``AuditLog``.
 
     Args:
         where: the directory of the log, or its active segment; or ``postgresql://…`` for the one
@@ -85,8 +85,8 @@ def open_log(
         ConfigError: a key cannot be used, or there is no log to look for.
         FileNotFoundError: there is nothing at ``where``.
         OSError: the path cannot be examined, for example because of missing permissions.
-        DatabaseError: of each call: the database gives no answer.
-        ObjectStoreError: of each call: the object store gives no answer.
+        DatabaseError: from the methods of the log: the database gives no answer.
+        ObjectStoreError: from the methods of the log: the object store gives no answer.
     """
     if archive:
         check_address(archive)
@@ -113,15 +113,15 @@ def open_log(
 
 
 class AuditLog:
-    """One log. Each call looks at it as it is by then.
+    """One log. Each call reads it in its present state.
 
     Between calls no file and no connection is open, so there is nothing to close; what ``follow``
     returns holds the file open and is used with ``with``.
 
     Args:
-        path: absolute: the directory, or the active segment in it.
+        path: the absolute path of the directory or active segment, or the address of the log.
         ring: the keys that are trusted.
-        archive: where older segments of it are; empty for nowhere.
+        archive: the address of the archive with its older segments; empty for none.
     """
 
     def __init__(self, path: str, ring: KeyRing, archive: str = "") -> None:
@@ -151,7 +151,7 @@ class AuditLog:
         until: datetime | None = None,
         limit: int | None = None,
     ) -> list[dict[str, Any]]:
-        """The records that fit all that is asked for, oldest first.
+        """The records that match all of the arguments, oldest first.
 
         Args:
             types: event types, or shell patterns such as ``secret.*``; one of them must fit.
@@ -213,12 +213,12 @@ class AuditLog:
         Lines come as bytes without their newline.
 
         Args:
-            cut: called when the file was truncated in place, with a copy's path if there is one.
+            cut: called with the path of a copy, or ``None``, when the file was truncated in place.
             wait: whether the log may not exist yet; its records come once it does.
 
         Raises:
             FileNotFoundError: it is not there.
-            NotRegularError: what is there is no file.
+            NotRegularError: the path is a link, a pipe or a device.
             OSError: a file cannot be read.
         """
         return GrowingLog(self.path, cut, wait=wait)
@@ -254,7 +254,7 @@ class AuditLog:
         Args:
             rules: a file or a directory of Sigma rules; without one, those of this package.
             since: only alerts from this time on; earlier records are evaluated all the same.
-                Findings of ``verify`` are given whenever they happened.
+                Findings of ``verify`` are included whatever their time is.
             now: the time by which silence is judged; without one, silence at the end of the log
                 gives no alert.
             verified: begin with what ``verify`` finds, as alerts of the rule ``log_tampered``.
@@ -266,7 +266,7 @@ class AuditLog:
             OSError: a file cannot be read.
             UnsupportedError: a file is packed in a way that cannot be read here.
         """
-        from audit_emit._detection.judged import judged  # noqa: PLC0415 - for those who ask
+        from audit_emit._detection.judged import judged  # noqa: PLC0415 - only this method needs it
 
         report = self.verify() if verified else None
         with open_reader(*self._where, ring=self._ring) as reader:
@@ -286,7 +286,7 @@ class AuditLog:
             ValueError: a time has no zone, or there is no such format or period.
             OSError, UnsupportedError: as ``verify``.
         """
-        from audit_emit._report.build import report_from  # noqa: PLC0415 - for those who ask
+        from audit_emit._report.build import report_from  # noqa: PLC0415 - only this method needs it
 
         times = ns_of_time(since), ns_of_time(until)
         return report_from(self._where, self._ring, times, form, anomalies=anomalies)
@@ -310,7 +310,7 @@ class AuditLog:
         """The newest checkpoint that a trusted key has signed; ``verify`` says whether it holds.
 
         Args:
-            trusted: ``False`` for the newest one whoever signed it, which proves nothing.
+            trusted: ``False`` for the newest one by any key, which proves nothing.
 
         Raises:
             OSError: the file cannot be read.
@@ -344,7 +344,7 @@ class AuditLog:
             return prove_consistency(reader, old, new, self._ring)
 
     def beginning(self) -> Beginning:
-        """Where the log begins, and why it is not with record 1; ``verify`` says if that holds.
+        """Where the log begins, and why that is not record 1; ``verify`` says if that holds.
 
         Raises:
             OSError: a file cannot be read.
@@ -355,7 +355,7 @@ class AuditLog:
     def head(self) -> Head | None:
         """The newest record's place in the chain; ``None`` in a log without records.
 
-        Worth keeping somewhere else: a log that ends before a head that somebody has seen was cut.
+        Worth keeping somewhere else: a log that ends before a stored head was cut.
 
         Raises:
             OSError: a file cannot be read.

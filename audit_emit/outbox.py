@@ -8,7 +8,8 @@
 
 The record is put into ``audit_emit.outbox`` through the caller's own connection. A sealer
 (``audit-emit seal --follow``, or ``start_sealer`` in the service) links it into the service's chain
-in PostgreSQL soon after the commit. docs/postgresql.md says what that means.
+in PostgreSQL soon after the commit. docs/postgresql.md describes the
+guarantees.
 """
 
 from __future__ import annotations
@@ -77,14 +78,14 @@ def emit_in(
             ``Session``; Django's ``connection`` (or ``connections[…]``). Its role has
             ``audit_emit_writer``.
         ctx, event_type, fields: as for ``emit_strict``.
-        emitter: whose settings count; the process-wide one by default.
+        emitter: the emitter whose settings apply; the process-wide one by default.
 
     Returns:
         The receipt; it has an id and no ``seq`` yet.
 
     Raises:
         AuditError: the record could not be put there. As with every statement that fails in a
-            transaction, PostgreSQL then takes nothing more of it: let it roll back.
+            transaction, PostgreSQL then refuses all further ones: roll the transaction back.
     """
     send = _sender(connection)
     row, receipt = _prepared(emitter or get_emitter(), ctx, event_type, fields)
@@ -103,7 +104,7 @@ async def aemit_in(
     *,
     emitter: Emitter | None = None,
 ) -> OutboxReceipt:
-    """The same for connections that are awaited.
+    """Record one event in the transaction of an asynchronous connection; see ``emit_in``.
 
     Args:
         connection: a psycopg ``AsyncConnection`` or ``AsyncCursor``; a SQLAlchemy
@@ -125,13 +126,13 @@ async def aemit_in(
 def start_sealer(
     address: str, *, show: Callable[[bytes], object] | None = None, emitter: Emitter | None = None
 ) -> SealerThread:
-    """Seal in a thread of this process what waits in the outbox; any number of processes may.
+    """Start a thread that seals the records in the outbox; several processes may run one each.
 
     Args:
         address: as for ``audit-emit seal``; its role has ``audit_emit_writer``.
         show: called with each line that was sealed, with its newline, after its commit.
-        emitter: whose records about the log itself the sealer writes; the process-wide one by
-            default.
+        emitter: the emitter whose settings apply to the records that the sealer writes about the
+            log itself; the process-wide one by default.
 
     Returns:
         The thread; ``stop()`` ends it.
@@ -149,10 +150,10 @@ def start_sealer(
 def own_record(
     emitter: Emitter, by: tuple[str, str] = ("", "service")
 ) -> Callable[[str, dict[str, Any]], str]:
-    """What makes the records that a chain has about itself, up to their link.
+    """Return the builder of the records that a chain has about itself, without their link.
 
     Args:
-        by: who has them written: ``user_id`` and ``actor_kind``.
+        by: the ``user_id`` and ``actor_kind`` of these records.
     """
 
     def own(event_type: str, fields: dict[str, Any]) -> str:
@@ -194,7 +195,7 @@ def _prepared(
 
 
 def _refused(error: Exception, receipt: OutboxReceipt) -> AuditError:
-    """What a driver raised, as one word: SQLAlchemy and Django wrap the driver's own error."""
+    """The error of a driver as one word: SQLAlchemy and Django wrap the driver's own error."""
     inner = getattr(error, "orig", None) or error.__cause__ or error
     reason = reason_of(inner) if hasattr(inner, "sqlstate") else bare_name(type(error))
     return AuditError(
@@ -208,7 +209,7 @@ def _sender(connection: Any, *, is_async: bool = False) -> Callable[[_Row], Any]
     """How to insert through a connection.
 
     Raises:
-        AuditError: it is none that is known.
+        AuditError: the connection is of no type that is known here.
     """
     kind: type = type(connection)
     driver, awaits = _known(kind)
@@ -232,7 +233,7 @@ def _sender(connection: Any, *, is_async: bool = False) -> Callable[[_Row], Any]
 
 @lru_cache(maxsize=64)
 def _known(kind: type) -> tuple[str, bool]:
-    """Whose connections are of a type, and whether they are awaited."""
+    """The library that a type of connection comes from, and whether it is asynchronous."""
     origins = {each.__module__.partition(".")[0] for each in kind.__mro__}
     driver = next((one for one in _DRIVERS if one in origins), "")
     return driver, kind.__name__.startswith(("Async", "async_"))

@@ -110,7 +110,7 @@ class Captured:
         The fixture ``audit_events`` does so at the end of the test.
 
         Raises:
-            AssertionError: one does not; the message says which, and what of it.
+            AssertionError: an event does not fit; the message names it and what does not fit.
         """
         __tracebackhide__ = True
         unfit = [record for record in self.records if "_schema" in record["fields"]]
@@ -177,7 +177,7 @@ def capture() -> Iterator[Captured]:
             inside = _process.swap_emitter(before)
             if inside is not None:
                 inside.close()
-            captured._keep()  # noqa: SLF001 - nobody else may
+            captured._keep()  # noqa: SLF001 - private to this module
 
 
 @contextmanager
