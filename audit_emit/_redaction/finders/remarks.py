@@ -45,6 +45,10 @@ def is_complaint(value: str) -> bool:
     """Whether a text says, in words that complaints have and no others, what is wrong."""
     if not 7 < len(value) <= _LONGEST or " " not in value:
         return False
+    # Most secrets of several words end with one that no complaint has: the others need no look.
+    last = value[value.rfind(" ") + 1 :]
+    if last.isalnum() and last.lower() not in _USUAL and not last.isdecimal():
+        return False
     words = [""]
     # From the end: the last word of a secret of several is seldom one of these.
     for each in reversed(value.lower().replace("\u2019", "'").split()):
