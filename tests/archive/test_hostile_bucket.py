@@ -281,7 +281,7 @@ def test_what_nobody_vouches_for_is_counted_once_and_together(log: SignedLog, st
     vouching = Vouching(made, KeyRing([THIEF]), most)
     for one in (*made[:2], *made[:2]):
         vouching.check(one, one.object)
-    with pytest.raises(ArchiveError, match=r"no key .*--key") as raised:
+    with pytest.raises(ArchiveError, match=r"none of the given keys .*--key") as raised:
         vouching.check(made[2], made[2].object)
     assert raised.value.reason == "unvouched"
     vouching.trust(RING)
@@ -308,5 +308,5 @@ def test_another_version_of_what_was_counted_is_counted_for_itself(
     vouching = Vouching([one], KeyRing([THIEF]), one.object.size)
     vouching.check(one, one.object)
     larger = structs.replace(one.object, version="another", packed_size=1 << 50)
-    with pytest.raises(ArchiveError, match=r"no key .*--key"):
+    with pytest.raises(ArchiveError, match=r"none of the given keys .*--key"):
         vouching.check(one, larger)
