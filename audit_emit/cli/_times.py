@@ -30,7 +30,7 @@ def time_option(_: click.Context, parameter: click.Parameter, value: str | None)
         raise click.BadParameter(visible(str(error))) from None
     if not _is_plain(value):
         short = re.sub(r"(\.\d*?)0+Z$", r"\1Z", found).replace(".Z", "Z")
-        click.echo(f"--{parameter.name} {visible(value)} is {short} (UTC)", err=True)
+        click.echo(f"{parameter.opts[0]} {visible(value)} is {short} (UTC)", err=True)
     return found
 
 

@@ -247,7 +247,9 @@ def test_what_is_demanded_is_told(
     assert "records after it are not signed, and 3 may be" in out
     assert main([*arguments, "--as-of", "2099-01-01"]) == Exit.FINDINGS
     assert main([*arguments, "--as-of", "2099-01-01", "--no-anchor-required"]) == Exit.OK
-    assert "of which nothing was demanded" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "of which nothing was demanded" in told.out
+    assert "--as-of 2099-01-01 is 2099-01-01T00:00:00Z (UTC)\n" in told.err
     assert main([*arguments, "--max-age", "1h", "--max-unanchored", "99"]) == Exit.OK
 
 
