@@ -1,8 +1,8 @@
 """Which records about themselves a process and its forked children have written already.
 
-A process that forks for every task would say with each of them that it has begun. What was said is
-kept in memory that forked children share with their parent: they find what it and their siblings
-have said, and nobody has to read a file for it.
+Without this, a process that forks for every task would write ``audit.started`` for each of them.
+The digests of the records are in memory that forked children share with their parent, so that a
+child finds those of its parent and its siblings without reading a file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ _FREE = bytes(_SIZE)
 class SharedDigests:
     """A set of digests of ``_SIZE`` bytes; what no longer fits into the shared memory is forgotten.
 
-    Two processes that add at the same moment may overwrite each other; then it is said twice.
+    Two processes that add at the same moment may overwrite each other's digest; the record is then
+    written twice.
     """
 
     def __init__(self) -> None:
@@ -34,7 +35,10 @@ class SharedDigests:
         self._is_child = True
 
     def __contains__(self, digest: bytes) -> bool:
-        """Whether it is written already. A parent does not count what its children wrote."""
+        """Whether the parent or a sibling of this forked child, or the child itself, has added it.
+
+        Always false in a process that was not forked.
+        """
         return self._is_child and (digest[:_SIZE] in self._own or digest[:_SIZE] in self._slots())
 
     def add(self, digest: bytes) -> None:
@@ -52,7 +56,7 @@ class SharedDigests:
                 self._shared = mmap.mmap(-1, _ROOM * _SIZE)
             except OSError as error:
                 let_through(error)
-                return  # no memory for it: each child says it again
+                return  # no memory for it: each child writes the record again
             for digest in self._own:
                 self.add(digest)
 

@@ -1,9 +1,9 @@
 """The thread that appends to a store that is not immediate, and the callers who wait for it.
 
-``emit`` leaves its event in the backlog and returns. Batches form by themselves: what comes while
-one is on its way makes up the next, and while nobody waits for an answer, so does what comes within
-five milliseconds. After a failure the pauses grow. Whoever waits for an answer, in ``emit_strict``
-or in ``flush``, ends them all.
+``emit`` leaves its event in the backlog and returns. The events that arrive while one batch is
+appended make up the next one. While no caller waits for an answer, batches begin at least five
+milliseconds apart, unless a whole one waits; after a failure the pauses grow. A caller who waits
+for an answer, in ``emit_strict`` or in ``flush``, ends or shortens each of these pauses.
 """
 
 from __future__ import annotations
@@ -32,40 +32,43 @@ if TYPE_CHECKING:
 __all__ = ["IDLE_SECONDS", "STRICT_SECONDS", "Appender", "Requests"]
 
 STRICT_SECONDS = 10.0
-"""How long ``emit_strict`` waits."""
+"""How long ``emit_strict`` waits for the store."""
 
 IDLE_SECONDS = 30.0
-"""After which the thread ends, until there is something to do again."""
+"""Time without work after which the thread ends; the next event starts another one."""
 
 _PACE_SECONDS = 0.005
-"""From the beginning of an append to that of the next. An append for each event of a service that
-emits 2,000 a second would take a whole processor, of which ``emit`` then finds the caches empty."""
+"""From the beginning of an append to that of the next. In a service that emits 2,000 events a
+second, an append for each of them would keep a processor busy, and ``emit`` out of its caches."""
 
 _LONGEST_SECONDS = 5.0
-"""Of the pauses after failures, each twice as long as the one before."""
+"""The longest pause after a failure; each pause is twice as long as the one before."""
 
 _SHORTEST_SECONDS = 0.05
-"""Of those pauses."""
+"""Half of the first of those pauses: after n failures, this is doubled n times."""
 
 _HURRIED_SECONDS = 0.05
-"""The pause when somebody waits for an answer."""
+"""The longest pause after a failure while a caller waits for an answer."""
 
 _TICK_SECONDS = 0.1
-"""Between looks at what is not due yet."""
+"""Between two tries of work that is not due yet, such as the declaration of a gap."""
 
 _STEP_SECONDS = 0.005
 
 _LOOK_SECONDS = 0.5
-"""How late an answer is noticed if an interrupt kept a caller from waking the next one."""
+"""After which a caller looks for its answer itself, as an interrupt may have kept the caller
+before from waking it."""
 
 
 class _Request:
     """One event of ``emit_strict``, and where its caller waits.
 
     Attributes:
-        answer: what became of it; ``None`` before that is known.
-        following: who is answered after it.
-        is_over: whether nobody waits here any more.
+        draft: the event.
+        answer: its record, or why it is not in the store; ``None`` until one of them is known.
+        following: the request whose caller is woken after this one.
+        free: a lock that is released to wake the caller.
+        is_over: whether the caller waits no longer.
     """
 
     __slots__ = ("answer", "draft", "following", "free", "is_over")
@@ -82,7 +85,7 @@ class _Request:
         """The answer; ``None`` when none came in time.
 
         Args:
-            wake: makes the thread look, or another one where that has failed meanwhile.
+            wake: wakes the thread that appends, or starts one if there is none.
         """
         deadline = monotonic() + STRICT_SECONDS
         try:
@@ -90,20 +93,20 @@ class _Request:
                 wake()
                 self.free.acquire(timeout=min(left, _LOOK_SECONDS))
         finally:
-            # In this order: who wakes this one meanwhile goes on to the next one himself.
+            # In this order: a thread that wakes this caller meanwhile wakes the next one as well.
             self.is_over = True
             _wake(self.following)
         return self.answer
 
 
 def _wake(request: _Request | None) -> None:
-    """Wake a caller who has his answer, who wakes the next one.
+    """Wake a caller whose answer is there; that caller wakes the next one.
 
-    Were all of them woken at once, each would wait a second time, for the interpreter's lock, which
-    takes the processor longer than everything else about an event.
+    If all of them were woken at once, each would wait a second time, for the interpreter's lock,
+    which takes more time of the processor than all the rest of an event.
     """
     while request is not None:
-        with suppress(RuntimeError):  # he was woken already
+        with suppress(RuntimeError):  # it was woken already
             request.free.release()
         if not request.is_over:
             return
@@ -128,7 +131,7 @@ class Requests:
         self._sent: list[_Request] = []
 
     def __bool__(self) -> bool:
-        """Whether somebody waits."""
+        """Whether a caller waits."""
         return bool(self._asked)
 
     def ask(self, draft: Draft, wake: Callable[[], object], fault: Callable[[], str]) -> Linked:
@@ -136,12 +139,12 @@ class Requests:
 
         Args:
             draft: the event.
-            wake: makes the thread look.
-            fault: what keeps the store from taking records, if that is known.
+            wake: wakes the thread, or starts it.
+            fault: returns why the store takes no records, or an empty text where that is not known.
 
         Raises:
-            SinkError: it is not in the store, as far as is known. When no answer came in time, it
-                may be there all the same.
+            SinkError: the event is not in the store; or no answer came within ``STRICT_SECONDS``,
+                and it may be there all the same.
         """
         request = _Request(draft)
         self._asked.append(request)
@@ -153,11 +156,11 @@ class Requests:
         return answer
 
     def next(self, most: int) -> list[Draft]:
-        """The events that came first, to be appended now."""
+        """Take the events that came first, at most ``most``, to be appended now."""
         first = list(islice(self._asked, most))
         sent = [request for request in first if not request.is_over]
         drafts = [request.draft for request in sent]
-        # Not before: there may be no memory for all that. Others ask meanwhile.
+        # Removed only now: above, the memory may run out. Others may be added meanwhile.
         self._sent = sent
         for _ in first:
             self._asked.popleft()
@@ -170,19 +173,19 @@ class Requests:
         self._sent = [one for one in self._sent if one.draft.id not in found]
 
     def refuse(self, error: SinkError) -> None:
-        """Tell everybody who waits that their events are not in the store."""
+        """Tell all callers that wait that their events are not in the store."""
         _answer([(request, error) for request in [*self._sent, *self._asked]])
         self._sent = []
-        # Not before, as above.
+        # Removed only now, as above.
         while self._asked and self._asked[0].answer is not None:
             self._asked.popleft()
 
 
 class Appender(Worker):
-    """Appends whatever waits, at once. Holds nothing alive while there is nothing to do.
+    """Appends events in a thread of its own, which ends after ``IDLE_SECONDS`` without work.
 
     Args:
-        emitter: is kept alive while something waits, and no longer.
+        emitter: kept alive while something waits, and no longer.
     """
 
     def reset(self) -> None:
@@ -202,21 +205,21 @@ class Appender(Worker):
             self._rouse()
 
     def start_at_once(self) -> None:
-        """The same, and have it look now, should it be in a pause."""
+        """Start or wake the thread, and end its pause if it is in one."""
         if self._pauses or not self._is_awake:
             self._rouse()
 
     def pause(self, until: float, *, hurried: bool) -> None:
-        """Wait for a point in time, or for the first one who asks; called by the thread.
+        """Wait until a point in time or the first request for an answer; called by the thread.
 
         Args:
-            until: as of ``time.monotonic()``.
-            hurried: whether somebody waited for an answer when that time was chosen.
+            until: in seconds, as of ``time.monotonic()``.
+            hurried: whether a caller waited for an answer when that time was chosen.
         """
         self._pauses = True
         try:
             emitter = self._emitter()
-            # In this order: who asks now either is seen here, or sees that he has to wake.
+            # In this order: a caller who asks now is seen here, or sees ``_pauses`` and wakes this.
             is_due = emitter is None or self.is_hurried(emitter) is not hurried
             del emitter
             if not is_due:
@@ -225,13 +228,13 @@ class Appender(Worker):
             self._pauses = False
 
     def _rouse(self) -> bool:
-        """Start or wake the thread, whatever it does now; whether there is one."""
+        """Start or wake the thread, whatever it is doing; returns whether there is one."""
         self._is_awake = True
         emitter = self._emitter()
         if emitter is None:
             return False
         self.keep(emitter)
-        starting = self._starting  # a signal handler may fork: the child's is another one
+        starting = self._starting  # a signal handler may fork: the child has another one
         if not self.is_alive() and starting.acquire(blocking=False):
             try:
                 if not self.is_alive():
@@ -278,7 +281,7 @@ class Appender(Worker):
         return self._thread is thread
 
     def may_end(self, emitter: Emitter, idle: float) -> bool:
-        """Whether the thread may end, as there was nothing to do for so many seconds."""
+        """Whether the thread may end now, after ``idle`` seconds without work."""
         self._is_awake = False
         outbox = emitter.outbox
         if has_more(outbox):
@@ -294,13 +297,13 @@ class Appender(Worker):
         return True
 
     def has_ended(self, thread: Background) -> None:
-        """Let the next event start a thread, should this one have failed."""
+        """Let the next event start a thread if this one has failed."""
         if self._thread is thread:
             self._thread = None
             self._is_awake = False
 
     def is_hurried(self, emitter: Emitter) -> bool:
-        """Whether somebody waits for an answer."""
+        """Whether a caller waits for an answer."""
         return bool(self.waited_for or emitter.outbox.requests)
 
 
@@ -328,7 +331,7 @@ def _keep_appending(
             if appender.may_end(emitter, now - busy):
                 return
             waits = has_more(emitter.outbox)
-            if waits:  # for what is not due yet
+            if waits:  # something is not due yet
                 emitter.outbox.try_again()
             del emitter
             _wait(appender.wake, _TICK_SECONDS if waits else 1.0)
@@ -352,9 +355,9 @@ def _keep_appending(
 
 
 def _wait(wake: queue.SimpleQueue[None], seconds: float) -> None:
-    """Until somebody wakes the thread, and once for all who have done so."""
+    """Wait until the thread is woken, or for ``seconds``; takes all wake-ups so far as one."""
     try:
-        wake.get(timeout=max(0.0, seconds))  # the time may have come meanwhile
+        wake.get(timeout=max(0.0, seconds))  # the time may be over by now
         while True:
             wake.get_nowait()
     except queue.Empty:

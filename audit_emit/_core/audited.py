@@ -20,9 +20,10 @@ R = TypeVar("R")
 
 
 class _Span:
-    """One run of the work: what ``with audited(…) as event`` gives.
+    """One run of the work; ``with audited(…) as event`` gives it.
 
-    ``fields`` may be filled while the work goes on.
+    Attributes:
+        fields: the payload of the event; the work may add to it until it ends.
     """
 
     __slots__ = ("_begun", "_bound", "_event_type", "fields")
@@ -37,9 +38,10 @@ class _Span:
         """Emit the event.
 
         Args:
-            error: what the work raised.
-            elsewhere: whether what is bound now may be somebody else's: a generator is ended by
-                whoever drops it. What is known of a request is known in all of it.
+            error: the exception that ended the work; ``None`` for none.
+            elsewhere: whether the context bound now may belong to other code, as a generator ends
+                where its last reference is dropped. The event then has the context in which the
+                work began; so it has where that is a ``LiveContext``, which a request shares.
         """
         took = (time.perf_counter_ns() - self._begun) / 1e6
         own: dict[str, Any] = {"outcome": _outcome(error), "duration_ms": round(took, 3)}
@@ -47,7 +49,7 @@ class _Span:
             own["error"] = bare_name(type(error))
         try:
             fields = {**self.fields, **own}
-        except Exception as failed:  # noqa: BLE001 - whatever the block made of it, its exception goes on
+        except Exception as failed:  # noqa: BLE001 - the block may have put anything there
             let_through(failed)
             fields = {"value": self.fields, **own}
         own_context = elsewhere or type(self._bound) is LiveContext
@@ -58,7 +60,7 @@ class _Span:
         if future.cancelled():
             self.end(sys.modules["asyncio"].CancelledError())
         else:
-            # Asked for it, a future no longer says that nobody looked at its exception.
+            # ``exception()`` would keep asyncio from reporting an exception that nobody retrieved.
             self.end(future._exception)  # noqa: SLF001
 
 
@@ -73,7 +75,7 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
     async generator, or ``with audited(…) as event:`` (also ``async with``) around a block, in which
     ``event.fields`` may be added to. The event gets ``outcome`` (``success``, ``failure``,
     ``cancelled``), ``duration_ms`` and, when the work raised, ``error``: the type of the
-    exception and nothing of its text. The exception goes on unchanged.
+    exception and nothing of its text. The exception itself propagates unchanged.
 
     A function that returns a coroutine, a future or another awaitable has not done its work yet:
     that ends when it has been awaited, or when the future is done. What is an async context
@@ -84,12 +86,12 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         fields: the event's payload.
 
     Raises:
-        TypeError: there is no event type, but a function (``@audited`` without parentheses); when
-            it decorates: what is no function, such as a property.
+        TypeError: the event type is a function (``@audited`` without parentheses); or, when it
+            decorates, the decorated object is not callable, such as a property.
     """
 
     _streams = False
-    """Whether the work goes on in pieces, each wherever somebody asks for it."""
+    """Whether the work is a generator, which runs in pieces, each where the next item is taken."""
 
     def __init__(self, event_type: str, /, **fields: Any) -> None:
         if callable(event_type) or isinstance(event_type, classmethod):
@@ -108,7 +110,7 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
             kind = bare_name(type(func))
             raise TypeError(f"audited decorates functions; put it below {kind}, next to one")
         work: Any = func
-        code = type(func).__call__  # what an object does that is no function itself
+        code = type(func).__call__  # of an object that is called like a function
         if inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(code):
 
             @wraps(func)
@@ -154,8 +156,8 @@ class audited:  # noqa: N801 - used as a decorator and in with statements, where
         traceback: TracebackType | None,
     ) -> None:
         entered = _ENTERED.get()
-        # Tasks and threads may share one object: the newest run that was begun here is the one.
-        # A generator may be ended elsewhere; then it is the newest of all.
+        # Tasks and threads may share one object, so the run that ends is the newest one that was
+        # begun here. A generator may end elsewhere; then it is the newest of all.
         span = next((one for one in reversed(self._spans) if one in entered), self._spans[-1])
         self._spans.remove(span)
         _ENTERED.set(tuple(one for one in entered if one is not span))
@@ -178,7 +180,7 @@ class _AuditedStream(audited):
 
 
 def _ended_with(result: Any, span: _Span) -> Any:
-    """What a function returned, so that ``span`` ends with the work."""
+    """The result of a function, wrapped where its work is not done yet: ``span`` ends with that."""
     if not _is_awaitable(type(result)):
         span.end(None)
         return result
@@ -221,7 +223,7 @@ def _streamed(func: Callable[P, Any], begin: Callable[[], audited]) -> Callable[
                         sent = yield item
                     except GeneratorExit:
                         raise
-                    except BaseException as error:  # noqa: BLE001 - it is the stream's
+                    except BaseException as error:  # noqa: BLE001 - it is for the stream
                         item = await stream.athrow(error)
                     else:
                         item = await stream.asend(sent)
@@ -240,5 +242,5 @@ def _outcome(error: BaseException | None) -> str:
     asyncio = sys.modules.get("asyncio.exceptions")
     if asyncio is not None and issubclass(type(error), asyncio.CancelledError):
         return "cancelled"
-    # GeneratorExit: whoever consumed the stream stopped, as a cancellation does.
+    # GeneratorExit: the consumer of the stream stopped early, which is a cancellation.
     return "cancelled" if issubclass(type(error), GeneratorExit) else "failure"

@@ -1,4 +1,4 @@
-"""The thread that goes on trying while something waits for a store or a mirror."""
+"""The thread that tries again while something waits for a store or a mirror."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Worker:
     """Drains the outbox of an emitter until nothing waits; what comes later starts another thread.
 
     Args:
-        emitter: is kept alive while something waits, and no longer.
+        emitter: kept alive while something waits, and no longer.
     """
 
     def __init__(self, emitter: Emitter) -> None:
@@ -41,7 +41,7 @@ class Worker:
         self.let_go()
 
     def let_go(self) -> None:
-        """Drop the reference: nothing is left to write."""
+        """Drop the reference to the emitter: nothing is left to write."""
         emitter = self._emitter()
         if emitter is not None:
             _owing.discard(emitter)
@@ -76,7 +76,7 @@ class Worker:
         self._thread = thread
 
     def start_at_once(self) -> None:
-        """The same for somebody who waits for it; see ``Appender``."""
+        """As ``start``; an ``Appender`` also ends its pause."""
         self.start()
 
     def rests(self, emitter: Emitter) -> bool:
@@ -85,14 +85,14 @@ class Worker:
             return False
         self._thread = None
         self.let_go()
-        # Something that came just before found the thread alive.
+        # An event just before this found the thread alive, and did not start another one.
         if has_more(emitter.outbox):
             self.start()
         return True
 
 
 def _keep_draining(reference: weakref.ref[Emitter], worker: Worker) -> None:
-    """Try again until nothing waits; holds nothing alive."""
+    """Try again until nothing waits; holds no reference to the emitter between two tries."""
     while True:
         time.sleep(_TICK_SECONDS)
         emitter = reference()

@@ -1,4 +1,4 @@
-"""``audit.started``: what a process says of itself when it begins to write to a log."""
+"""``audit.started``: the record in which a process describes itself when it begins to write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ANNOUNCED", "Beginning"]
 
 ANNOUNCED = SharedDigests()
-"""Which ``audit.started`` this process and its relatives have written."""
+"""Digests of the ``audit.started`` that this process, its parent and its siblings have written."""
 
 
 def _nothing() -> None:
@@ -31,7 +31,7 @@ class Beginning:
 
     Args:
         settings: of the emitter.
-        announces: whether there is such a record.
+        announces: whether the record is written.
     """
 
     def __init__(self, settings: Settings, *, announces: bool) -> None:
@@ -45,10 +45,10 @@ class Beginning:
         self._outbox, self._checkpoints = weakref.ref(outbox), checkpoints
 
     def started(self) -> dict[str, Any] | None:
-        """The fields of the record, unless this process or a relative has said the same."""
+        """The fields of the record; ``None`` if a parent or sibling has written the same."""
         outbox = self._outbox()
         if self._checkpoints is not None and outbox is not None:
-            outbox.pending = True  # so that a drain starts them, without a lock
+            outbox.pending = True  # so that a drain starts the checkpoints, without a lock
         if not self._announces:
             return None
         store = outbox.store if outbox is not None else None
@@ -61,7 +61,7 @@ class Beginning:
         ANNOUNCED.add(self._digest())
 
     def configuration(self) -> dict[str, Any]:
-        """What the record says besides the process: the same for all processes of a service."""
+        """The fields of the record besides ``pid``: the same for all processes of a service."""
         return {
             "host": os.uname().nodename if hasattr(os, "uname") else "",
             "version": __version__,

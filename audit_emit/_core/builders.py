@@ -14,11 +14,11 @@ __all__ = ["builder_of"]
 
 
 def builder_of(emitter: Emitter, tell: Callable[[str, str], None]) -> RecordBuilder:
-    """The builder for the settings of an emitter: who seals nothing pays nothing for it.
+    """Make the builder that the settings of an emitter need.
 
     Args:
-        emitter: what it has made of itself so far.
-        tell: says a sentence, at most once a minute for each kind.
+        emitter: has its settings, counters, clock, ``misuse`` and observer already.
+        tell: writes a sentence to stderr, at most once a minute for each kind.
     """
     settings = emitter.settings
     given = (settings, emitter.counters, emitter.misuse, tell, emitter.observer)

@@ -1,4 +1,4 @@
-"""What is said on stderr, and to an observer, of a store that fails."""
+"""Reports of a store that fails, on stderr and to the observer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["complain", "trouble"]
 
 
 def complain(outbox: Outbox, reason: str, detail: str = "") -> None:
-    """Say on stderr that the store cannot be written to."""
+    """Report on stderr that the store cannot be written to."""
     outbox.stderr_log.report(
         f"file {reason}",
         f"{outbox.place} cannot be written ({f'{reason}: {detail}' if detail else reason}); "
@@ -22,7 +22,7 @@ def complain(outbox: Outbox, reason: str, detail: str = "") -> None:
 
 
 def trouble(outbox: Outbox, what: str, error: BaseException) -> None:
-    """Tell of a failure that nobody expected, by its type only."""
+    """Report an unexpected failure; on stderr only its type, as its text may hold anything."""
     outbox.counters.internal_errors += 1
     outbox.stderr_log.report(what, f"{what} failed: {bare_name(type(error))}")
     outbox.observer.notify(error, what)

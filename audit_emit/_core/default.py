@@ -34,9 +34,9 @@ _LOCK_SECONDS = 0.045
 _current: Emitter | None = None
 _stderr_log: StderrLog | None = None
 _unmade = 0
-"""Events for which there was no room before there was an emitter."""
+"""Number of events that could not be made, for lack of memory or stack, before the emitter was."""
 redirect: Callable[[Emitter], Emitter] | None = None
-"""Takes the place of ``set_emitter`` while ``audit_emit.testing.capture`` says where events go."""
+"""Called in place of ``set_emitter`` while ``audit_emit.testing.capture`` collects the events."""
 
 
 def configure(**settings: Unpack[Arguments]) -> Emitter:
@@ -56,7 +56,7 @@ def configure(**settings: Unpack[Arguments]) -> Emitter:
         The new emitter. One that was there before is flushed and closed.
 
     Raises:
-        ConfigError: a setting cannot be used; the emitter before stays.
+        ConfigError: a setting cannot be used; the emitter from before stays in place.
     """
     emitter = Emitter(**settings)
     if not emitter.settings.disabled:
@@ -91,9 +91,9 @@ def current_emitter() -> Emitter | None:
 
 
 def get_emitter() -> Emitter:
-    """The process-wide emitter; configured from the environment if nobody did it before.
+    """The process-wide emitter; made from the environment if there is none yet.
 
-    A bad value in the environment is told once on stderr, and its default is used.
+    A bad value in the environment is reported on stderr, and its default is used.
     """
     found = _current
     if found is not None:
@@ -136,7 +136,7 @@ def emit(ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt | No
             return None
         if _observer.strict is not None or not no_room:
             raise  # an interrupt: the emitter stops everything else
-        # Nothing can be called, but an operator works.
+        # No function can be called here, but an operator works.
         try:
             emitter.outbox.lossy += ((event_type, error.__class__),)
         except MemoryError:
@@ -151,7 +151,11 @@ def emit_strict(ctx: GivenContext, event_type: str, fields: Any = None) -> Recei
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> bool:
-    """Write what waits and sync the file; whether everything is there. Never raises."""
+    """Append what waits and sync the store, for at most ``timeout`` seconds. Never raises.
+
+    Returns:
+        As ``Emitter.flush``; true where there is no emitter.
+    """
     return _current is None or _current.flush(timeout)
 
 
@@ -168,7 +172,7 @@ def hash_value_prefix(value: Any, n: int = 8) -> str:
     """
     try:
         key = get_emitter().settings.hash_key
-    except Exception as error:  # noqa: BLE001 - called in handlers, beside emit
+    except Exception as error:  # noqa: BLE001 - called in handlers, as emit is
         let_through(error)
         _tell(error)
         return ""
@@ -178,8 +182,11 @@ def hash_value_prefix(value: Any, n: int = 8) -> str:
 def open_log(
     where: str | os.PathLike[str] | None = None, *, keys: Sequence[str] = (), archive: str = ""
 ) -> AuditLog:
-    """A log that is there already, to be read, asked and verified; see ``audit_emit.log``."""
-    from audit_emit import log  # noqa: PLC0415 - whoever only emits does not pay for it
+    """Open an existing log to read, query and verify it.
+
+    Args, returned object and errors are those of ``audit_emit.log.open_log``.
+    """
+    from audit_emit import log  # noqa: PLC0415 - not needed to emit
 
     return log.open_log(where, keys=keys, archive=archive)
 
@@ -187,14 +194,14 @@ def open_log(
 def start_archiver(
     daily: str = "03:00", *, archive: str = "", emitter: Emitter | None = None
 ) -> ArchiverThread:
-    """Bring the log of this service into an archive once a day, in a thread of this process.
+    """Archive the log of this service once a day, in a thread of this process.
 
-    Any number of processes of a service may do so: one of them does the day. It does nothing unless
-    ``AUDIT_EMIT_ARCHIVE_ENABLED`` is 1, and it never deletes anything. ``health()["archive"]`` says
-    what it does. Needs the extra ``s3``; see ``docs/archive.md``.
+    Any number of processes of a service may call this: one of them archives each day. The thread
+    does nothing unless ``AUDIT_EMIT_ARCHIVE_ENABLED`` is 1, and it never deletes anything.
+    ``health()["archive"]`` shows its state. Needs the extra ``s3``; see ``docs/archive.md``.
 
-    An emitter has one. The same call again gives the one that there is; a call with another hour or
-    archive takes its place, and the one before ends after the part at hand.
+    An emitter has one archiver. The same call again returns it; a call with another hour or archive
+    replaces it, and the one before ends after the part that it is archiving.
 
     Args:
         daily: hour and minute in UTC, such as ``03:00``; it begins within a quarter of an hour.
@@ -202,14 +209,15 @@ def start_archiver(
         emitter: of the log; the process-wide one by default.
 
     Returns:
-        The thread. ``stop(seconds)`` ends it after the part at hand, and says whether it has ended.
+        The thread. ``stop(seconds)`` ends it after the part that it is archiving, waits at most
+        that long, and returns whether it has ended.
 
     Raises:
         ConfigError: the emitter has no file or no key that signs, a setting of the archive cannot
             be used, or boto3 is missing.
-        RuntimeError: the system starts no further thread; an archiver from before goes on.
+        RuntimeError: the system starts no further thread; an archiver from before continues.
     """
-    from audit_emit._archive import starting  # noqa: PLC0415 - whoever only emits does not pay
+    from audit_emit._archive import starting  # noqa: PLC0415 - not needed to emit
 
     return starting.start(daily, archive, emitter or get_emitter())
 
@@ -217,7 +225,7 @@ def start_archiver(
 def _mistaken(mistake: str) -> None:
     try:
         misuse = get_emitter().misuse
-    except Exception as error:  # noqa: BLE001 - called beside emit
+    except Exception as error:  # noqa: BLE001 - called where emit is
         let_through(error)
         _tell(error)
         return

@@ -15,11 +15,11 @@ from audit_emit.context import AuditContext
 
 __all__ = ["emit_late"]
 
-# The emitter lets its neighbours in here, which are parts of one thing.
+# This module is a part of the emitter, so it may use what is private there.
 # ruff: noqa: SLF001
 
 _EARLIEST = 10**18
-"""Nanoseconds of September 2001: what is less is no time of an event."""
+"""September 2001, in nanoseconds since 1970: a smaller number is not the time of an event."""
 
 _REASON = "late"
 
@@ -33,7 +33,7 @@ def emit_late(
 
     Args:
         emitter: where it goes.
-        seconds: since 1970, as of ``time.time``. A time to come, or none at all, is now.
+        seconds: since 1970, as of ``time.time``; for a future time, or none, that of the call.
         context: who acted then.
         event_type, fields: as for ``emit``.
     """
@@ -53,7 +53,7 @@ def emit_late(
         is_kept = True
         outbox.drain()
         if outbox.fault:
-            waiting.show_now(outbox, draft)  # at once, as when it happens now
+            waiting.show_now(outbox, draft)  # at once, as an event that happens now
     except Exception as error:  # noqa: BLE001 - as the guard of emit
         passes = False
         try:
@@ -80,7 +80,7 @@ def _ns(seconds: Any) -> int:
     now = time.time_ns()
     if type(seconds) is not float and type(seconds) is not int:
         return now
-    # Compared first: what is no finite number has no nanoseconds.
+    # Compared before it is converted, which fails for infinity and for no number.
     if not _EARLIEST / 1e9 <= seconds <= now / 1e9:
         return now
     whole = int(seconds)

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["BATCH", "drain", "fails"]
 
 BATCH = 500
-"""Records drained at a time; a store stops earlier when it takes long."""
+"""How many records are appended at a time, at most; a store may stop earlier when it is slow."""
 
 _UNMADE = ("", MemoryError)
 """An event of which nothing is known, as an entry of ``Outbox.lossy``."""
 
 
 def drain(outbox: Outbox, *, at_end: bool, timeout: float = 0.0, deadline: float = 0.0) -> bool:
-    """``Outbox.drain``, in this thread; whether the store took what it was given."""
+    """See ``Outbox.drain``; in this thread.
+
+    Returns:
+        Whether the store took what it was given; also true where another thread drains.
+    """
     lock = outbox.drain_lock
     if not lock.acquire(timeout=timeout):
         return True
-    # A signal handler may have forked, here or below; what is the child's now is not held.
+    # Called by a signal handler in a drain; or one has forked, and the child has another lock.
     if outbox.is_draining or outbox.drain_lock is not lock:
         lock.release()
         return True
@@ -45,7 +49,7 @@ def drain(outbox: Outbox, *, at_end: bool, timeout: float = 0.0, deadline: float
         if not outbox.mirrored.show_waiting(deadline, timeout=outbox.reader_seconds):
             outbox.missed()
         outbox.stderr_log.flush()
-        # In this order: another thread may keep an event meanwhile.
+        # In this order: another thread may put an event into the backlog meanwhile.
         outbox.pending = False
         outbox.pending = waits_for_event(outbox)
         if not has_more(outbox):
@@ -66,7 +70,7 @@ def fails(outbox: Outbox, error: SinkError) -> None:
     """Remember why the store takes nothing, and answer the callers who wait for it."""
     if error.reason == "re-entrant":
         return
-    if outbox.is_slow:  # nobody else has told
+    if outbox.is_slow:  # otherwise it was reported with the event that was refused
         if error.reason != outbox.fault:
             said = f"nothing can be appended to {outbox.place}: {error.reason}"
             outbox.observer.notify(AuditError(error.reason, said), "store")
@@ -80,7 +84,7 @@ def fails(outbox: Outbox, error: SinkError) -> None:
 def _make_lossy(outbox: Outbox) -> None:
     """Make the records of events that could not be made when they happened.
 
-    A signal handler may fork at every call and at every turn of a loop: the child owes nothing.
+    A signal handler may fork at every call and at every turn of a loop: a child has none to make.
     """
     while True:
         lossy = outbox.lossy
@@ -91,7 +95,7 @@ def _make_lossy(outbox: Outbox) -> None:
             if outbox.lossy is lossy:
                 outbox.unmade -= 1
         event_type, error = lossy[0]
-        # Its name is at hand where there may still be no memory to make it.
+        # Not by ``bare_name``: there may still be no memory for it.
         reason = "MemoryError" if error is MemoryError else bare_name(error)
         parts = outbox.builder.lossy(event_type if type(event_type) is str else "", reason)
         draft = outbox.clock.draft(*parts)
@@ -132,7 +136,7 @@ def _append_waiting(outbox: Outbox, store: ChainStore, deadline: float) -> None:
 
 
 def _append_requested(outbox: Outbox, store: ChainStore) -> None:
-    """Append what callers wait for; nobody waits for more than one batch of others."""
+    """Append a batch of the events that callers wait for."""
     records = store.append(outbox.requests.next(BATCH))
     try:
         outbox.requests.appended(records)

@@ -73,7 +73,7 @@ class Emitter:
         self.builder: RecordBuilder = builder_of(self, self._stderr_log.report)
         self._disabled = self.settings.disabled
         self._beginning = Beginning(self.settings, announces=self.announces)
-        # Nothing of a store's holds the emitter: dropped without a close, both go at once.
+        # The store has no reference to the emitter: dropped unclosed, both are freed at once.
         lent = Lent(
             own=partial(_own, self.builder, self.clock),
             started=self._beginning.started,
@@ -111,7 +111,7 @@ class Emitter:
         # An emitter that nobody closed: what waits is written now or never.
         try:
             ending.end(self.outbox)
-            # A context that outlives it remembers what was composed from it, and so its builder.
+            # A context that outlives it may keep its builder alive, and with that this descriptor.
             self._stderr_log.close()
             if self.shipping is not None:
                 self.shipping.stop(0.0)
@@ -124,7 +124,7 @@ class Emitter:
         return self.outbox.mirrored.mirror
 
     def look_ahead(self) -> None:
-        """Report now, not at the first event, that the store cannot be written to."""
+        """Report now, and not at the first event, if the store cannot be written to."""
         fault = self.store.health().fault if self.store is not None else None
         if fault is not None:
             complain(self.outbox, fault)
@@ -156,9 +156,9 @@ class Emitter:
         Args:
             ctx: ``None`` (the bound context), an ``AuditContext``, a ``contextvars.Context``, or a
                 mapping of members that is laid over the bound context; anything else means the
-                bound context, and is said on stderr and counted.
+                bound context, and is reported on stderr and counted.
             event_type: such as ``secret.set``; what is not well-formed is recorded as
-                ``audit.invalid_event_type``, said on stderr and counted.
+                ``audit.invalid_event_type``, reported on stderr and counted.
             fields: the event's own payload, of any kind; secrets are held back.
 
         Returns:
@@ -173,7 +173,7 @@ class Emitter:
             part, closing = self.builder.compose(ctx, event_type, fields)
             outbox = self.outbox
             recorded = outbox.record(part, closing)
-            # One deadline for all that this call waits for, and for all that others left to do.
+            # One deadline for all that this call waits for, with what other calls left to do.
             if recorded is not None:
                 receipt, line, shown = recorded
                 if NOTED and self.settings.jsonl is not None:
@@ -220,15 +220,15 @@ class Emitter:
             raise
 
     def emit_strict(self, ctx: GivenContext, event_type: str, fields: Any = None) -> Receipt:
-        """Record one event, or say that it is not recorded: no audit, no action.
+        """Record one event, or raise if it is not recorded: no audit, no action.
 
         The record is in the store, and synced unless the durability is ``os``, when this returns.
         An event that is refused is neither kept for later nor written to stdout; when only the
         sync failed, it may be in the store all the same.
 
         Raises:
-            AuditError: the record is not in the store with the durability asked for; or the event
-                type or the context is none (``invalid-event-type``, ``invalid-context``).
+            AuditError: the record is not in the store with the configured durability; or the call
+                is wrong (reasons ``invalid-event-type``, ``invalid-context``).
         """
         return strict.emit(self, ctx, event_type, fields)
 
@@ -236,7 +236,7 @@ class Emitter:
         """Append what waits and sync the store.
 
         Args:
-            timeout: seconds to keep trying; what is no number means the default.
+            timeout: seconds to keep trying; anything but a number means the default.
 
         Returns:
             Whether everything is in the store, and durable unless the durability is ``os``.
@@ -247,7 +247,7 @@ class Emitter:
         """Flush, and sign what was written since the last checkpoint, all within ``timeout``.
 
         Returns:
-            What ``flush`` says.
+            As ``flush``.
         """
         return flushing.finish(self, timeout)
 
@@ -258,7 +258,8 @@ class Emitter:
 
         Args:
             event_type: begins with ``audit.``.
-            fields: recorded as they are: neither redacted nor limited; ``by``: who has it done.
+            fields: recorded as they are, neither redacted nor limited.
+            by: ``user_id`` and ``actor_kind`` of the record.
 
         Raises:
             SinkError: it is not in the store.
@@ -268,11 +269,11 @@ class Emitter:
         self.outbox.show_rest()
 
     def tell(self, kind: str, message: str) -> None:
-        """Say something on stderr, at most once a minute for each ``kind``."""
+        """Write a message to stderr, at most once a minute for each ``kind``."""
         self._stderr_log.report(kind, message)
 
     def health(self) -> dict[str, Any]:
-        """What works and what does not; see ``_core/health.py``."""
+        """What works and what does not; see ``docs/operations.md``."""
         renew()
         return report(self)
 
@@ -295,7 +296,7 @@ def _own(builder: RecordBuilder, clock: Clock, event_type: str, fields: dict[str
 
 
 def _place_of(store: ChainStore | None, settings: _config.Settings) -> str:
-    """A store as people are told of it; of a place that nobody has named, how to name another."""
+    """The place of a store for messages; with a hint where the default could not be used."""
     if store is None:
         return ""
     place = store.health().place

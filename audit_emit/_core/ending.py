@@ -1,4 +1,4 @@
-"""What an emitter does with what it still owes when the process ends."""
+"""The last steps of an emitter: what still waits is written, or counted as lost and reported."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def end(outbox: Outbox) -> None:
 
 
 def give_up(outbox: Outbox) -> None:
-    """Count what still waits as lost, report it, and leave a note of it; the process ends.
+    """Count what still waits as lost, report it, and leave the losses in the store to be declared.
 
-    What is emitted after this is written at once, or given up at once, too.
+    The process ends. An event that is emitted after this is written at once, or lost at once.
     """
     outbox.ends = True
     if outbox.store is None:
@@ -63,7 +63,7 @@ def give_up(outbox: Outbox) -> None:
 
 
 def _leave_word(outbox: Outbox, store: ChainStore) -> None:
-    """Report what is lost and not declared, and leave a note of it in the store."""
+    """Report losses that are not declared, and leave them in the store (``leave_word``)."""
     losses = []
     if outbox.gap.lost:
         losses.append(Loss(**outbox.gap.fields(store.sink)))

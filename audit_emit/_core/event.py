@@ -18,7 +18,7 @@ _asdict = msgspec.structs.asdict
 
 
 class Event(Declaration):
-    """The base of event classes: what is emitted is declared, so a mistake is found before.
+    """The base of event classes, whose fields are declared: a type checker finds mistakes.
 
         class SecretSet(Event, type="secret.set"):
             key: str
@@ -29,12 +29,12 @@ class Event(Declaration):
     is ``emit(None, "secret.set", {"key": "STRIPE_LIVE_KEY", "scope": "global"})``. The fields are
     given by name, and cannot be changed. A field that is ``msgspec.UNSET`` is left out. Types are
     those that msgspec knows; ``Annotated[str, msgspec.Meta(max_length=64)]`` narrows one, and
-    ``Field`` says what is to be known of it. Python does not compare values with types: a type
-    checker does, and ``configure(schemas=[SecretSet])`` looks at what is recorded.
+    ``Field`` describes it to people, exports and erasure. Python does not compare values with
+    types: a type checker does, and ``configure(schemas=[SecretSet])`` checks what is recorded.
 
     Raises:
-        TypeError: of the class: its type is none, or a field has the name of a method. Of its
-            constructor: a field is missing, or there is none of that name.
+        TypeError: where a class is defined: its type is not valid, or a field has the name of a
+            method. Where an event is made: a field is missing, or its name is unknown.
     """
 
     def emit(self, ctx: GivenContext = None) -> Receipt | None:
@@ -50,7 +50,7 @@ class Event(Declaration):
             fields = _asdict(self) if self.__is_plain__ else _members(self)
             return _process.emit(ctx, self.__event_type__, fields)
         except (RecursionError, MemoryError) as error:
-            # No room for the call. Nothing can be called here either, but an operator works.
+            # No room for the call. No function can be called here either, but an operator works.
             emitter = _process._current  # noqa: SLF001
             if _observer.strict is not None:
                 raise

@@ -1,4 +1,4 @@
-"""What an emitter does after an exception out of ``emit``, which its caller must not see."""
+"""What an emitter does after an exception inside ``emit``, which its caller must not see."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fail(emitter: Emitter, error: BaseException, line: bytes | None) -> None:
     Args:
         emitter: whose ``emit`` it was.
         error: the exception.
-        line: of the event, when it is in the store; it may not be shown yet.
+        line: of the event, if it is in the store; the mirror may not have it yet.
 
     Raises:
         BaseException: the exception, if it is an interrupt.
@@ -41,7 +41,7 @@ def fail(emitter: Emitter, error: BaseException, line: bytes | None) -> None:
 
 
 def guard(emitter: Emitter, error: BaseException, line: bytes | None = None) -> None:
-    """Tell of a failure inside ``emit``, and record what is lossy without its fields."""
+    """Report a failure inside ``emit``, and drain ``Outbox.lossy``, the events without fields."""
     outbox = emitter.outbox
     outbox.heal()
     emitter.observer.tell(error, "emit", None if line is None else id_in(line))

@@ -22,7 +22,7 @@ __all__ = ["FLUSH_SECONDS", "close", "finish", "flush"]
 FLUSH_SECONDS = 2.0
 
 _LONGEST = 1e9
-"""Seconds that a lock can be waited for on every platform, and for ever."""
+"""Seconds, for longer timeouts: some platforms accept no longer wait for a lock."""
 
 
 def flush(emitter: Emitter, timeout: float) -> bool:
@@ -31,9 +31,9 @@ def flush(emitter: Emitter, timeout: float) -> bool:
     outbox, store = emitter.outbox, emitter.store
     try:
         renew()
-        # Not ``pending``: it is down for an instant while another thread drains.
+        # Not ``pending``: it is false for an instant while another thread drains.
         while owes := owed.has_more(outbox):
-            # What another thread has written it must also have shown.
+            # This waits for another thread that drains, which then has also shown what it wrote.
             outbox.drain(at_end=True, timeout=max(0.0, deadline - monotonic()))
             owes = owed.owes(outbox)
             if not owes or monotonic() >= deadline or outbox.is_inside():
@@ -79,7 +79,7 @@ def close(emitter: Emitter, timeout: float) -> bool:
             emitter.mirror.close()
         emitter.builder.close()
         emitter.outbox.stderr_log.close()
-    except BaseException as error:  # noqa: BLE001 - closing is the end of the road
+    except BaseException as error:  # noqa: BLE001 - nothing comes after closing
         emitter.outbox.heal()
         let_through(error)
         trouble(emitter.outbox, "close", error)

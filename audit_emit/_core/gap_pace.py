@@ -9,11 +9,11 @@ from audit_emit._runtime.nonblocking_fd import CLOSED, REPLACED
 __all__ = ["Pace"]
 
 _SECONDS = 1.0
-"""Losses are declared together, at most this often while stdout works now and then."""
+"""Losses are declared together, this far apart while stdout takes some of the lines."""
 
 _OUTAGE_SECONDS = 60.0
-"""The same for lines that are lost because stdout is gone, or is somebody else's now: they are
-declared once it is back, or at the end, and only if that takes longer before."""
+"""The same where stdout is closed, or belongs to other code now: the losses are declared when it
+is back or the process ends, and earlier only if that takes longer than this."""
 
 _LONGEST_SECONDS = 3600.0
 _GONE = frozenset({CLOSED, REPLACED, "EPIPE"})

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from audit_emit._shipping.thread import ShippingThread
 
 QUEUED = 1000
-"""Events that may be on their way to a store that takes its time."""
+"""How many events may wait for a store that is not immediate, before they count as late."""
 
 QUEUED_NS = 5 * 10**9
-"""Nanoseconds for which they may be."""
+"""How many nanoseconds they may wait."""
 
 
 def report(emitter: Emitter) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def report(emitter: Emitter) -> dict[str, Any]:
         the file now, or a loss is not yet declared); or ``off`` (nothing is recorded, and nothing
         is meant to be). ``losses``: ``events`` and
         ``lines`` of stdout that were lost since the start of this process, and ``last_event`` and
-        ``last_line``, their ``ts`` or ``None``; ``records`` and ``last_record`` of what was in the
-        file and was taken away, as a truncation does. ``sinks``: per sink ``state``,
+        ``last_line``, their ``ts`` or ``None``; ``records`` and ``last_record`` of records that
+        were removed from the file, as by a truncation. ``sinks``: per sink ``state``,
         ``last_success`` (the ``ts`` of the last record), ``last_error`` (one word), ``backlog``
         (events), ``lost`` (not yet declared). ``checkpoint``: see ``Schedule.report``.
         ``archive``: ``state`` and more of an archiver in this process (``start_archiver``).
@@ -99,7 +99,7 @@ def _losses(emitter: Emitter, store: StoreHealth | None) -> dict[str, Any]:
 
 
 def _tell_losses(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> None:
-    """What of events is nowhere, or no longer there, or without fields."""
+    """Add notes on events that were lost, removed, or recorded without their fields."""
     if lost := emitter.counters.lost:
         notes.append(
             f"{lost} events were lost since the start of this process, the last one at "
@@ -151,7 +151,7 @@ def _subjects(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
 
 
 def _archive(emitter: Emitter, notes: list[str]) -> dict[str, Any]:
-    """What brings the log into an archive. Every record is here, so it changes no status."""
+    """The state of the archiver. The log itself has every record, so this changes no status."""
     found = archiver_of(emitter)
     if found.get("last_error"):
         notes.append(f"the log is not archived ({found['last_error']}); it is tried again")
@@ -168,7 +168,7 @@ def _counters(emitter: Emitter, store: StoreHealth | None) -> dict[str, int]:
 
 
 def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dict[str, Any]:
-    """The sink of the chain, whatever it is kept in."""
+    """The state of the store."""
     if store is None or emitter.store is None:
         return {"state": "off", "path": None}
     outbox = emitter.outbox
@@ -185,7 +185,7 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
     if waiting and (emitter.store.traits.immediate or _is_late(emitter)):
         state = "degraded"
         notes.append(f"{waiting} events wait for the {name}")
-    # Where nothing was written yet, the store may know what would be in the way.
+    # Before the first write, the store may know why that would fail.
     fault = outbox.fault or store.fault
     if fault or outbox.gap.lost:
         state = "failing"
@@ -206,7 +206,7 @@ def _store(emitter: Emitter, store: StoreHealth | None, notes: list[str]) -> dic
 
 
 def _is_late(emitter: Emitter) -> bool:
-    """Whether a store that takes its time takes longer than it should."""
+    """Whether events wait too long, or too many of them, for a store that is not immediate."""
     backlog = emitter.outbox.backlog
     oldest = backlog.oldest()
     late = oldest is not None and time.time_ns() - ns_of(oldest) > QUEUED_NS

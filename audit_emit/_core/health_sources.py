@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class HealthSource(Protocol):
-    """What has a state of its own: an archiver, for one."""
+    """A part with a state of its own, such as an archiver."""
 
     def report(self) -> dict[str, Any]:
         """``state`` (``ok``, ``off``, ``failing`` or another word), and more."""
@@ -31,6 +31,6 @@ def shown_archiver(emitter: Emitter) -> HealthSource | None:
 
 
 def archiver_of(emitter: Emitter) -> dict[str, Any]:
-    """The report of the archiver of an emitter."""
+    """The report of the archiver of an emitter; its state is ``off`` where there is none."""
     found = shown_archiver(emitter)
     return found.report() if found is not None else {"state": "off"}

@@ -17,12 +17,12 @@ __all__ = ["identities", "identity", "usual"]
 _ID_SCAN = 8192
 _ID_BYTES = 1024
 _SHORT = _ID_BYTES // 6
-"""Characters of an identity that is within its bounds however many of them are escaped."""
+"""Characters of an identity that is within ``_ID_BYTES`` even if all of them are escaped."""
 
 _NAMES = dict.fromkeys(FIELDS, HARMLESS)
 _OPENING = len('{"workspace_id":')
 _NONE, _NOBODY = "", "anonymous"
-"""As contexts have them: what only is equal to them is looked at as any text is."""
+"""The objects that contexts have by default. Texts that are only equal are treated as any other."""
 _KINDS = frozenset(("user", "anonymous", "service", "agent", "admin", "cron"))
 """Kinds of actors that are known to be well-formed."""
 
@@ -43,7 +43,7 @@ def usual(encode_plain: Encode, ctx: AuditContext) -> tuple[str, str] | None:
     workspace, user, kind = ctx.workspace_id, ctx.user_id, ctx.actor_kind
     request, trace, span = ctx.correlation_id, ctx.trace_id, ctx.span_id
     if user is workspace is trace is span is _NONE and kind is _NOBODY:
-        # Of nobody, of whom there are most: only the request has a name.
+        # The most frequent kind: nobody has signed in, and only the request has an id.
         if type(request) is not str or len(request) > _SHORT:
             return None
         nobody = {"workspace_id": "", "user_id": "", "actor_kind": kind, "correlation_id": request}
@@ -77,8 +77,7 @@ def usual(encode_plain: Encode, ctx: AuditContext) -> tuple[str, str] | None:
 def identities(normaliser: Normaliser, given: dict[str, Any]) -> dict[str, str]:
     """The identities of a context by name; see ``identity``.
 
-    Where each is as it was given, ``given`` itself: that is so for most requests, and each has a
-    context of its own.
+    Returns ``given`` itself where no identity had to be changed, which is so for most requests.
     """
     # Most are short and harmless at first sight, which is one call in C for all of them.
     encode_plain = normaliser.plain.encode_plain
@@ -98,13 +97,13 @@ def identity(normaliser: Normaliser, given: Any) -> str:
         return ""
     if type(given) is not str:
         given = normaliser.identity(given)
-    # Looked at before it is cut: half a secret is not recognised. An all-digit id is an id,
+    # Redacted before it is cut: half a secret is not recognised. An all-digit id is an id,
     # even where its digits would pass for a card number.
     value: str = given[:_ID_SCAN]
     if not value[: record.ID_LIMIT].isdigit():
         value = normaliser.scrub(value)
     if len(given) > record.ID_LIMIT:
-        # Two long ids that begin alike stay two.
+        # Two long ids with the same beginning stay different.
         kept = value[: record.ID_LIMIT - 17]
         value = f"{kept}~{sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
     # Escapes take six bytes a character; a stub must have room for every identity whole.

@@ -17,18 +17,18 @@ from audit_emit.errors import KeyStoreError
 __all__ = ["FRESH_SECONDS", "KEY_SECONDS", "Keys"]
 
 KEY_SECONDS = 0.04
-"""How long an event waits for the keys of persons who have none here yet, all together."""
+"""How long an event waits, in total, for keys that are not in memory."""
 
 PREPARE_SECONDS = 2.0
-"""How long ``configure`` waits for a key service, which is asked on after that."""
+"""How long ``configure`` waits for a key service; the request continues in its thread."""
 
 FRESH_SECONDS = 0.01
-"""How long a look at the store counts: until then an event may be sealed under a key that is gone,
-and is read by nobody."""
+"""How long a check of the store for changes holds. Until then an event may be sealed under a key
+that is destroyed already, and nobody can read the value."""
 
 _MAX_KEYS = 4096
 _LONGEST = 1024
-"""Characters of an id that is remembered: somebody may choose his own."""
+"""Characters of the longest id that is remembered: an attacker may choose an id."""
 _ERASED = "erased"
 
 
@@ -36,19 +36,19 @@ class Keys:
     """The keys that one emitter has used, until one is destroyed.
 
     Args:
-        store: where they are.
-        tell: says a sentence, at most once a minute for each kind.
+        store: keeps them.
+        tell: writes a sentence to stderr, at most once a minute for each kind.
 
     Attributes:
-        cached: by the id of the person.
-        nonces: drawn before, for values that are sealed; of this process alone.
-        parents: those that the parent of this process had, for an event that was under way.
+        cached: the keys in memory, by the id of the person.
+        nonces: drawn in advance, for values that are sealed; no other process has them.
+        parents: the keys of the parent process, for an event that was being made at the fork.
         current: another object after every change of the store.
-        fault: why there was no key last, as one word; ``None`` while there is one.
+        fault: why the last key could not be had, as one word; ``None`` if it could.
     """
 
     def __init__(self, store: KeyStore, tell: Callable[[str, str], None] | None) -> None:
-        SubjectKey(bytes(32))  # says at once that a package is missing
+        SubjectKey(bytes(32))  # raises now, and not at an event, if a package is missing
         self.store: KeyStore = store
         self._tell = tell
         self.fault: str | None = None
@@ -57,7 +57,7 @@ class Keys:
         self.forget()
 
     def forget(self) -> None:
-        """Forget all keys: what is needed again is asked for again."""
+        """Forget all keys: those that are needed again are requested again."""
         self.cached: dict[str, SubjectKey] = {}
         self.parents: dict[str, SubjectKey] = {}
         self.current: object = object()
@@ -66,9 +66,9 @@ class Keys:
         self._late: threading.Thread | None = None
 
     def epoch(self) -> object:
-        """``current``, after a look at the store where the last one is no longer fresh.
+        """``current``, after a check of the store where the last is older than ``FRESH_SECONDS``.
 
-        With it an event begins: all keys that it needs are waited for no longer than one may be.
+        Called at the beginning of an event: it sets ``waited`` to 0.
         """
         self._event.waited = 0.0
         now = monotonic()
@@ -83,8 +83,8 @@ class Keys:
         return getattr(self._event, "waited", 0.0)
 
     def of(self, subject: str) -> SubjectKey | None:
-        """The key of a person, made if there is none; ``None`` where nobody gives one now."""
-        # What is found belongs to these: should a key be destroyed meanwhile, others are in use.
+        """The key of a person, made if there is none; ``None`` if erased or not to be had now."""
+        # The key is put into these two: if a key is destroyed meanwhile, ``forget`` makes others.
         cached, erased = self.cached, self._erased
         known = cached.get(subject)
         if known is not None or subject in erased:
@@ -107,7 +107,7 @@ class Keys:
         return made
 
     def prepare(self) -> None:
-        """Ask a key service before the first event; one that takes its time is not waited for."""
+        """Ask a key service before the first event; waits at most ``PREPARE_SECONDS`` for it."""
         if not self.store.asks:
             return
         asked = _Asked(self.store.prepare)
@@ -129,7 +129,10 @@ class Keys:
         return asked
 
     def _wait_for(self, asked: _Asked, seconds: float) -> bool:
-        """Ask in a thread, which goes on when nobody waits any longer; whether there is one."""
+        """Ask in a thread and wait at most ``seconds`` for it; returns whether it was started.
+
+        The thread continues after that.
+        """
         try:
             prepare_exit()
             thread = threading.Thread(target=asked.run, name="audit-emit-key", daemon=True)
@@ -145,7 +148,7 @@ class Keys:
 
     def _missing(self, reason: str) -> None:
         if reason == _ERASED:
-            return  # as it was asked for
+            return  # the person asked for it, so this is no fault
         self.fault = reason
         if self._tell is not None:
             self._tell(
@@ -168,7 +171,7 @@ class Keys:
 
 
 class _Asked:
-    """One question to a store, answered in a thread: a disk may take longer than an event may."""
+    """One request to a store, made in a thread: a disk may take longer than an event may."""
 
     def __init__(self, ask: Callable[..., bytes | None]) -> None:
         self._ask = ask

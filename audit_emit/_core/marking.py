@@ -1,7 +1,7 @@
-"""Marks events whose fields do not fit the schema of their type. It neither drops nor delays one.
+"""Marks events whose fields do not fit the schema of their type. No event is dropped for it.
 
-A class of its own beside ``RecordBuilder``: where no schema is configured, nothing of this is on
-the way of an event.
+This is a class of its own, and not a part of ``RecordBuilder``, so that it costs an event nothing
+where no schema is configured.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Marker:
-    """Judges fields; see ``MarkingBuilder``.
+    """Checks fields against the schema of their type; see ``MarkingBuilder``.
 
     Args:
         schemas: what the fields of each type must be.
-        counters, tell, observer: who is told of what does not fit.
+        counters, tell, observer: count and report the events that do not fit.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class Marker:
         return body if schema is None or schema.fits(body) else self._marked(schema, body, persons)
 
     def reasons(self, before: str, body: str, persons: Mapping[str, Any]) -> list[str]:
-        """What does not fit in fields, of the type that is named ``before`` them."""
+        """What does not fit; ``before`` is the record up to its fields, with its type."""
         schema = self._schemas.get(before[len(_BEFORE_TYPE) : before.index(_AFTER_TYPE)])
         return [] if schema is None or schema.fits(body) else self._unfit(schema, body, persons)
 
     def _marked(self, schema: Schema, body: str, persons: Mapping[str, Any] = _NOBODY) -> str:
-        """The fields with what does not fit in them; as they are if all does at a second look."""
+        """The fields with ``_schema``; unchanged if the closer check finds that they fit."""
         reasons = self._unfit(schema, body, persons)
         if not reasons:
             return body
@@ -92,7 +92,7 @@ class Marker:
     def _unfit(self, schema: Schema, body: str, persons: Mapping[str, Any]) -> list[str]:
         try:
             reasons = told(violations(schema, _decode(body)), persons)
-        except Exception as error:  # noqa: BLE001 - an event that cannot be judged is an event
+        except Exception as error:  # noqa: BLE001 - an event that cannot be checked is recorded
             let_through(error)
             self._observer.tell(error, "schema")
             reasons = ["fields: unchecked"]

@@ -1,7 +1,7 @@
-"""How long ``emit`` takes and how long lines are, for those who ask: nothing is in ``emit`` itself.
+"""How long ``emit`` takes and how long lines are, once ``measure`` was called.
 
-Methods of one emitter, its outbox and its store are put behind functions that look at one call of
-sixteen. Nothing is measured, and nothing costs anything, before ``measure`` is called.
+It wraps methods of one emitter, its outbox and its store in functions that measure one call of
+sixteen. ``emit`` itself has no code for this, so it costs nothing before.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["SAMPLE", "Measured", "measure"]
 
 SAMPLE = 16
-"""One call of so many is measured, the first one included."""
+"""One of this many calls is measured, beginning with the first one."""
 
 DURATIONS = (5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2)
-"""Seconds; no call waits longer than the last one."""
+"""Upper bounds in seconds; no call waits longer than the last one."""
 
 SIZES = (256.0, 512.0, 1024.0, 2048.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0)
-"""Bytes; a line on standard output is at most 4096 of them, one for Loki 262144."""
+"""Upper bounds in bytes; by default a line on standard output has 4096 at most, and Loki takes
+262144."""
 
 
 class Measured:
@@ -37,8 +38,8 @@ class Measured:
     Attributes:
         durations: of calls of ``emit``, in seconds.
         sizes: of lines with their newline, in bytes.
-        last: the line that was appended last, or its record; set where nothing may be called, as an
-            interrupt is heard then, and would cost the line on standard output.
+        last: the line that was appended last, or the records. It is only assigned there: at a call,
+            an interrupt could come, and the line would be missing on standard output.
     """
 
     __slots__ = ("durations", "last", "sizes")
@@ -61,22 +62,22 @@ class Measured:
             line = last if isinstance(last, bytes) else last[-1].line
             if line:
                 self.sizes.add(len(line))
-        except Exception as error:  # noqa: BLE001 - what the store of somebody else answered
+        except Exception as error:  # noqa: BLE001 - an application's store may return anything
             let_through(error)
 
 
 def measure(emitter: Emitter) -> Measured:
-    """Measure an emitter from now on; the second time, only what was measured so far."""
+    """Measure an emitter from now on; a second call only returns what was measured so far."""
     made = Measured()
-    # In one step, so that of two threads that ask at once only one puts anything before ``emit``.
+    # In one step, so that of two threads that call this at once only one wraps ``emit``.
     found: Measured = emitter.counters.measured.setdefault("emit", made)
     if found is made:
-        # Into the instances: what is there is found before the methods of the class.
-        # Set, not put into ``vars()``, which would make every other attribute slower to find.
+        # Set on the instances, where they are found before the methods of the class; and not
+        # through ``vars()``, which would make every other attribute slower to find.
         parts: tuple[Any, Any, Any] = emitter, emitter.outbox, emitter.store
         whole, outbox, store = parts
         if store is not None:
-            with suppress(AttributeError):  # a frozen class of somebody else: times only, no sizes
+            with suppress(AttributeError):  # a store of a frozen class: no sizes, only times
                 store.append = _append(store.append, found)
         outbox.record = _record(outbox.record, found)
         whole.emit = _emit(whole.emit, found)

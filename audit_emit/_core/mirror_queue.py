@@ -27,17 +27,18 @@ def in_time(deadline: float) -> bool:
 
 
 class MirrorQueue:
-    """What is shown, in the order of the chain.
+    """The lines that wait for the mirror, in the order of the chain.
 
     Args:
-        mirror: shows it; ``None`` where nothing is shown.
+        mirror: shows lines; ``None`` where none are shown.
         counters: where lost lines are counted.
-        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
-        chained: whether there is a store, which has what the mirror loses.
+        tell: writes a sentence to stderr, at most once a minute for each kind
+            (``StderrLog.report``).
+        chained: whether there is a store, which has the records of lines that are lost here.
 
     Attributes:
         waiting: lines that are in the chain and not yet shown, the oldest first.
-        forgotten: how many more there were no memory for.
+        forgotten: how many more could not be kept, for lack of memory.
         gap: lines that were lost, and are not yet declared in the chain.
         last_lost: the ``ts`` of the last of them.
     """
@@ -63,20 +64,21 @@ class MirrorQueue:
         self.gap: Gap = Gap()
         self.last_lost: str | None = None
         self._gaps_lost = 0
-        """Lost lines that declared a loss: declared at once, they would be lost again."""
+        """How many lost lines were ``audit.gap``: if these were declared, the next would be lost.
+        """
         self._pace = Pace()
 
     def switch_off(self) -> None:
-        """Show nothing any more: standard output turned out to be somebody else's channel."""
+        """Show no more lines: standard output turned out to serve another purpose."""
         self.mirror = None
         self.waiting.clear()
 
     def show(self, line: bytes, until: float = 0.0) -> bool:
-        """Show a line now; if not, it is counted, or begun (``is_begun``).
+        """Show a line now; whether it was shown. If not, it is counted as lost, or it is begun.
 
         Args:
             line: of the chain.
-            until: until when its reader may make room for it (``time.monotonic()``).
+            until: when to stop waiting for its reader to make room (``time.monotonic()``).
         """
         mirror = self.mirror
         while mirror is not None and not mirror.show(line):
@@ -97,14 +99,14 @@ class MirrorQueue:
 
         Args:
             deadline: nothing is shown after it (``time.monotonic()``); 0 for none.
-            timeout: seconds to wait for a reader that is slow, for all of it together.
+            timeout: seconds to wait for a slow reader, for all lines together.
         """
         shown = True
         until = time.monotonic() + timeout if timeout else 0.0
         while self.waiting and in_time(deadline):
             taken: list[bytes] = []
             try:
-                # One call in C takes it and keeps it: an interrupt comes before that, or after it.
+                # One call in C moves the line: an interrupt comes before or after it.
                 taken.extend(map(deque.popleft, (self.waiting,)))
                 shown = self.show(taken[0], until) and shown
             except IndexError as error:  # another thread was faster

@@ -1,6 +1,6 @@
-"""Calls that cannot mean what they say: counted, and said once with what a right call looks like.
+"""Wrong calls of ``emit``: counted, and reported on stderr with what a right call looks like.
 
-Such a call is recorded all the same, as far as it can be understood. ``emit_strict`` refuses it.
+The event is recorded all the same, as far as the call is understood. ``emit_strict`` refuses it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ _DEEPEST = 64
 
 
 class Misuse:
-    """Tells of wrong calls of one emitter.
+    """Counts and reports wrong calls of one emitter.
 
     Args:
         counters: where they are counted.
-        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
+        tell: writes a sentence to stderr, at most once a minute for each kind
+            (``StderrLog.report``).
         observer: gets what ``emit_strict`` would have raised.
     """
 
@@ -53,20 +54,20 @@ class Misuse:
         self._observer = observer
 
     def event_type(self) -> None:
-        """An event was recorded as ``audit.invalid_event_type``."""
+        """Count and report an event that was recorded as ``audit.invalid_event_type``."""
         self._counters.invalid_event_types += 1
         self._say("event type", f"an event has no usable type{_where()}: {_TYPE}")
         self._observer.tell(_bad_type(), "event_type")
 
     def context(self, mistake: str) -> None:
-        """An event was recorded with the bound context, or without a member that it has not."""
+        """Count and report a ``ctx`` that was ignored, whole or in part, as it is not valid."""
         self._counters.invalid_contexts += 1
         self._say("context", f"a context cannot be used{_where()}, {mistake}: {_CONTEXT}")
         self._observer.tell(_bad_context(mistake), "context")
 
     def understand(self, ctx: object) -> AuditContext:
-        """The context that ``ctx`` of ``emit`` means; a mistake in it is told."""
-        if issubclass(type(ctx), AuditContext):  # of a kind of its own, as in a request of nobody
+        """The context that ``ctx`` of ``emit`` means; a mistake in it is counted and reported."""
+        if issubclass(type(ctx), AuditContext):  # a subclass, such as that of an anonymous request
             return ctx  # type: ignore[return-value]
         context, mistake = understand(ctx)
         if mistake:
@@ -78,10 +79,10 @@ class Misuse:
 
         Args:
             ctx: what the caller gave.
-            usable_type: whether what it gave as the event type is one.
+            usable_type: whether the event type that the caller gave is valid.
 
         Raises:
-            AuditError: there is a mistake in either.
+            AuditError: the event type or the context is not valid.
         """
         if not usable_type:
             raise self.refuse_event_type()
@@ -91,12 +92,12 @@ class Misuse:
         return context
 
     def refuse_event_type(self) -> AuditError:
-        """What ``emit_strict`` raises for an event type that is none."""
+        """Count an event type that is not valid, and make the error that ``emit_strict`` raises."""
         self._counters.invalid_event_types += 1
         return _bad_type()
 
     def refuse_context(self, mistake: str) -> AuditError:
-        """What ``emit_strict`` raises for a context that is none."""
+        """Count a context that is not valid, and make the error that ``emit_strict`` raises."""
         self._counters.invalid_contexts += 1
         return _bad_context(mistake)
 

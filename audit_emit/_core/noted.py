@@ -1,4 +1,4 @@
-"""Who wants to know of every record that is in the chain of a file: middlewares that hand it on."""
+"""Receipts of all records in the chain of a file, for a middleware that returns them to clients."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ __all__ = ["NOTED"]
 NOTED: list[Callable[[Receipt], object]] = []
 """Empty, or the one function that is called with each receipt, in the context of the caller.
 
-It never raises, and takes no time: ``emit`` calls it. Nothing is asked while this is empty.
+The function must be fast and must not raise, as ``emit`` calls it.
 """

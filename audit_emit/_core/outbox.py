@@ -1,6 +1,6 @@
-"""Between ``emit`` and the store: the order of events, what waits, and what is owed.
+"""Between ``emit`` and the store: the order of events, and what is still to be written or declared.
 
-An event is appended at once, or, where the store takes its time, by a thread (``appender.py``).
+An event is appended at once, or, where the store is not immediate, by a thread (``appender.py``).
 What cannot be done at once is kept here, in order and within bounds, and done by the next event, by
 a thread that is started when there is something to do, or by ``flush``. Nothing here does I/O of
 its own: that is the store's and the mirror's.
@@ -44,14 +44,14 @@ from audit_emit.errors import SinkError
 __all__ = ["LOCK_SECONDS", "Outbox"]
 
 LOCK_SECONDS = 0.045
-"""How long one event waits, for everything together; the promise is 50 ms."""
+"""How long one call waits in total; the documented bound is 50 ms."""
 
 _NOWHERE = Nowhere()
 
 
 _READER_SECONDS = 1.0
-"""How long the thread that appends waits for a reader of standard output: its batches come at
-once."""
+"""How long the thread that appends waits for a slow reader of standard output, as it writes a
+whole batch of lines at a time."""
 
 
 class Outbox:
@@ -60,18 +60,18 @@ class Outbox:
     Args:
         store, mirror: ``None`` where there is none.
         builder, clock: make the records that stand for what was lost.
-        counters, stderr_log, observer: who is told.
-        place: of the store, as people are told of it.
-        worker: the thread that goes on trying; an ``Appender`` where the store takes its time.
-        drained: called after everything was done that could be, without a lock.
+        counters, stderr_log, observer: count and report failures.
+        place: of the store, for messages.
+        worker: the thread that tries again; an ``Appender`` where the store is not immediate.
+        drained: called at the end of every drain in which the store did not fail.
 
     Attributes:
         backlog: events that wait for the store.
         gap: events that will never be in the store, and are not yet declared there.
-        fault, last_error: why the store takes nothing now, and why it did not last.
+        fault, last_error: why the store takes nothing now, and why it failed the last time.
         lossy: events that could not be made: what the caller gave as their type, and why.
-        unmade: events for which there was not even the memory to remember their type.
-        pending: whether the next event has something to do beside itself.
+        unmade: how many events there were of which, for lack of memory, not even that is known.
+        pending: whether the next event has more to do than to be appended.
         last_loss: the ``ts`` of the last event that was lost.
         ends: whether the process ends, and nobody comes later to try again.
         place: see above.
@@ -133,11 +133,11 @@ class Outbox:
     # -- one event ---------------------------------------------------------------------------
 
     def link(self, draft: Draft, deadline: float) -> Linked | None:
-        """Append one event now; ``None`` when it has to wait, or when nothing is kept.
+        """Append one event now; ``None`` when it has to wait, or when there is no store.
 
         Args:
             draft: the event.
-            deadline: for all that this call waits for, and for what others left to do.
+            deadline: for this call, with what others left to do (``time.monotonic()``).
         """
         store = self._at_once
         if store is None:
@@ -177,7 +177,7 @@ class Outbox:
     def link_or_raise(self, draft: Draft) -> Linked:
         """Append one event now, or raise: it is not kept for later.
 
-        A store that takes its time has also shown it then.
+        Where the store is not immediate, the thread that appends the event also shows it.
 
         Raises:
             SinkError: it is not in the store.
@@ -195,7 +195,7 @@ class Outbox:
             raise
 
     def show(self, line: bytes, deadline: float) -> None:
-        """Show an event that was appended, after what came before it; and do what is owed."""
+        """Show an event that was appended, after the lines before it; and drain what waits."""
         mirrored = self.mirrored
         mirror = mirrored.mirror
         if mirrored.waiting:
@@ -209,7 +209,7 @@ class Outbox:
             self.drain(deadline=deadline)
 
     def show_later(self, records: list[Linked] | Any) -> None:
-        """Remember records that the store has appended beside the event that was asked for."""
+        """Queue the lines of records that the store has appended."""
         if self.mirrored.mirror is not None:
             try:
                 self.mirrored.waiting.extend(record.line for record in records)
@@ -219,7 +219,7 @@ class Outbox:
             self.pending |= bool(self.mirrored.waiting)
 
     def _sorted_out(self, records: list[Linked], draft: Draft) -> Linked:
-        """The event among what was appended; the others are shown before it."""
+        """The event among the records that were appended; the others are queued to be shown."""
         for at in range(len(records) - 1, -1, -1):
             if records[at].id == draft.id:
                 linked = records.pop(at)
@@ -229,7 +229,7 @@ class Outbox:
         raise SinkError(waiting.UNCERTAIN)
 
     def lose(self, ts: str) -> None:
-        """Count an event as lost: it is written nowhere, or not to the store that there is."""
+        """Count an event as lost: it will not be in the store or, if there is none, on stdout."""
         self.counters.lost += 1
         self.last_loss = ts
 
@@ -239,7 +239,7 @@ class Outbox:
         # Until it is due again, there is nothing that the next event could do about it.
         self.pending |= self.mirrored.is_due() or waits_for_event(self)
 
-    # -- what is owed ------------------------------------------------------------------------
+    # -- what is left to do ------------------------------------------------------------------
 
     def waits(self, deadline: float) -> bool:
         """Drain what came before; whether something of it still waits, and this one must too."""
@@ -252,14 +252,14 @@ class Outbox:
 
         Args:
             at_end: declare lost lines now, however recent the last declaration is.
-            timeout: seconds to wait for a thread that is at it.
+            timeout: seconds to wait for another thread that drains.
             deadline: nothing is begun after it (``time.monotonic()``); 0 for none.
         """
         if not (self.is_slow and self.worker.hurry(timeout)):
             draining.drain(self, at_end=at_end, timeout=timeout, deadline=deadline)
 
     def go_on(self) -> None:
-        """Let a thread go on trying; not at the very end of a process."""
+        """Have a thread try again; not at the very end of a process."""
         if not self.ends:
             self.worker.start()
 
@@ -267,7 +267,7 @@ class Outbox:
         """Drain on that thread; whether the store took what it was given."""
         try:
             return draining.drain(self, at_end=self.worker.waited_for > 0)
-        except Exception as error:  # noqa: BLE001 - the thread is the backlog's last hope
+        except Exception as error:  # noqa: BLE001 - without this thread, nothing would drain
             trouble(self, "drain", error)
             draining.fails(self, SinkError(bare_name(type(error))))
             return False
@@ -279,7 +279,7 @@ class Outbox:
             self.mirrored.owe(line)
 
     def owe_all(self, records: list[Linked]) -> None:
-        """Queue the lines of records that an interrupt, or a lack of memory, has kept from view."""
+        """Queue the lines of records that an interrupt or a lack of memory kept from the mirror."""
         for record in records:
             self.owe(record.line)
 

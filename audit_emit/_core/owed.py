@@ -1,4 +1,4 @@
-"""What an outbox still has to do: asked before going on, waiting or ending."""
+"""Whether an outbox still has something to do, now, later or with the next event."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["has_more", "has_work", "owes", "waits_for_event"]
 def owes(outbox: Outbox) -> bool:
     """Whether something waits for the store.
 
-    A shown line that declared a gap and was itself lost waits for the mirror: declared at once,
-    it would be lost again.
+    A lost line that was itself an ``audit.gap`` does not count until the mirror works: if it was
+    declared at once, the line of that declaration would be lost as well.
     """
     if outbox.lossy or outbox.unmade or outbox.mirrored.forgotten:
         return True
@@ -24,7 +24,7 @@ def owes(outbox: Outbox) -> bool:
 
 
 def has_work(outbox: Outbox, *, at_end: bool) -> bool:
-    """Whether there is something to do now, or it is being done.
+    """Whether there is something to do now, or another thread is doing it.
 
     Args:
         outbox: whose work.
@@ -48,10 +48,9 @@ def has_more(outbox: Outbox) -> bool:
 
 
 def waits_for_event(outbox: Outbox) -> bool:
-    """Whether what is left to do is left to the next event, too.
+    """Whether the next event has to do something of what is left to do.
 
-    Lost lines are declared together after a while: the thread sees to it, and while a reader
-    is behind, events need not.
+    Lost lines are declared together after a while; while the thread runs, it does that.
     """
     if outbox.lossy or outbox.unmade or outbox.mirrored.forgotten or outbox.mirrored.waiting:
         return True

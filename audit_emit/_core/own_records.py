@@ -19,7 +19,7 @@ def append(
     deadline: float = 0.0,
     by: tuple[str, str] = ("", "service"),
 ) -> None:
-    """Append one, and have it shown.
+    """Append one such record, and queue its line to be shown.
 
     Args:
         outbox: whose store it goes to.

@@ -37,13 +37,14 @@ _LOGGER = _Named()
 
 
 class Processing:
-    """Runs them.
+    """Runs the processors of one emitter.
 
     Args:
         processors: called in this order.
         counters: where those that fail are counted.
-        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
-        observer: told of those that fail.
+        tell: writes a sentence to stderr, at most once a minute for each kind
+            (``StderrLog.report``).
+        observer: gets the exceptions of those that fail.
         scrub: holds back the secrets of a text.
     """
 
@@ -64,16 +65,17 @@ class Processing:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a processor of this thread calls."""
+        """Whether this thread runs a processor at the moment."""
         return getattr(self._local, "now", False)
 
     def run(self, event_type: str, value: dict[str, Any]) -> dict[str, Any] | str:
-        """Run the caller's processors. When one fails, nobody knows what it would have removed.
+        """Run the processors on the fields of an event.
 
         Returns:
-            The fields; or the name of the processor that failed, and no field.
+            The fields; or the name of the processor that failed, and no field, as nobody knows what
+            it would have removed.
 
-        A processor that emits gets its event recorded, but not processed: that would never end.
+        An event that a processor emits is recorded but not processed: that would never end.
         """
         self._local.now = True
         try:
@@ -103,7 +105,7 @@ class Processing:
         return {**own, **event}
 
     def _withheld(self, processor: Processor, error: BaseException) -> str:
-        """The name of a processor that failed, which is told."""
+        """Count and report a processor that failed; returns its name."""
         self._counters.processor_errors += 1
         name = self._scrub(title_of(processor))[:_TITLE_LIMIT]
         if self._tell is not None:
@@ -117,7 +119,7 @@ class Processing:
 
 
 def _renamed(before: dict[str, Any], after: dict[str, Any], event_type: str, named: str) -> str:
-    """Where a processor has moved the event type to: it is in the record already."""
+    """The name under which a processor has left the event type, which the record has already."""
     for name, value in after.items():
         if value is event_type and before.get(name) is not event_type:
             return name
@@ -125,6 +127,6 @@ def _renamed(before: dict[str, Any], after: dict[str, Any], event_type: str, nam
 
 
 def _is_drop(error: BaseException) -> bool:
-    """Whether it is structlog's ``DropEvent``, no ``Exception``: for an audit event, no exit."""
+    """Whether it is structlog's ``DropEvent`` (no ``Exception``), which no audit event obeys."""
     module = sys.modules.get("structlog.exceptions")
     return module is not None and isinstance(error, module.DropEvent)

@@ -1,4 +1,4 @@
-"""From a call's arguments to the text of a record, but for its time, its id and its place.
+"""From a call's arguments to the text of a record, except its time, its id and its place.
 
 Every secret is held back here, before a record exists; nothing after this sees a raw value.
 """
@@ -34,7 +34,7 @@ _TYPE_LIMIT = 256
 WITHHELD = "_withheld"
 """The field that stands for all others, and names the processor that failed."""
 _TOLD = ("_cut", "_racy")
-"""Members in which ``Normaliser.full`` tells of what it did."""
+"""Members in which ``Normaliser.full`` records what it did."""
 
 
 class RecordBuilder:
@@ -43,9 +43,9 @@ class RecordBuilder:
     Args:
         settings: service, hash key, key rules and processors.
         counters: where cuts, held-back values and failing processors are counted.
-        misuse: told of event types that are none; default: they are only counted.
-        tell: says a sentence, at most once a minute for each kind (``StderrLog.report``).
-        observer: told of processors that fail, and of fields that could not be made plain.
+        misuse: reports event types that are not valid; default: they are only counted.
+        tell: writes to stderr, at most once a minute for each kind (``StderrLog.report``).
+        observer: gets the errors of processors, and of fields that could not be made plain.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class RecordBuilder:
         return {"state": "off", "store": None, "last_error": None}
 
     def prepare(self) -> None:
-        """Compile the rules of redaction: 40 ms of the processor that no event waits for then."""
+        """Compile the rules of redaction: 40 ms that the first event does not have to wait then."""
         self.redactor.engine.prepare()
         self.redactor.scrub("password=x")
 
@@ -165,7 +165,7 @@ class RecordBuilder:
         """The pieces of a record that stands for an event which could not be made in full.
 
         Args:
-            event_type: what is left of it: its type, or an empty string.
+            event_type: its type, or an empty string where that is not known.
             reason: the type of the failure.
         """
         fields = {"_lossy": reason}
@@ -192,7 +192,7 @@ class RecordBuilder:
         return wire
 
     def _one_by_one(self, ctx: AuditContext) -> tuple[str, str]:
-        """See ``usual``; of any context."""
+        """The same for any context."""
         given = ctx.as_dict()
         ids = self._ids(given)
         for name, shown in ids.items() if ids is not given else ():
@@ -228,7 +228,7 @@ class RecordBuilder:
         extra: dict[str, Any],
         rules: str = "",
     ) -> tuple[Part, str]:
-        """The way of everything that is not a small flat dict of harmless strings.
+        """Compose an event whose fields are not a small flat dict of harmless strings.
 
         Args:
             extra: members that come before the caller's.
@@ -274,7 +274,7 @@ class RecordBuilder:
         return body
 
     def _again(self, rules: str, before: Normalised, value: dict[str, Any]) -> Normalised:
-        """``value``, made of what was plain ``before``, looked at again; what was told stays.
+        """Normalise ``value``, which was made of ``before``, again; members in ``_TOLD`` stay.
 
         A processor may have added anything, and another emitter may have had other rules.
         """
@@ -286,7 +286,7 @@ class RecordBuilder:
 
 
 def _joined(before: Normalised, done: Normalised, told: dict[str, Any]) -> Normalised:
-    """What was looked at twice, with what was told of it the first time."""
+    """The result of a second normalisation, with what the first one recorded (``told``)."""
     whole = {**done.value, **told}
     if done.cut and "_cut" in told:
         whole["_cut"] = [*told["_cut"], *done.value["_cut"]]

@@ -1,8 +1,8 @@
-"""Values of persons, encrypted under the key of each: the record builder of who is asked to seal.
+"""Values of persons, encrypted under the key of each: the builder where a key store is configured.
 
-What is sealed was looked at by every rule before; no rule sees a ciphertext. A key is made within
-the time that an event may take, or the value is withheld, counted and told: an event is never lost
-for it, and no value of a person is written that could not be erased.
+Every rule of redaction sees a value before it is sealed, and none sees a ciphertext. A key is had
+within the time that an event may take, or the value is withheld, counted and reported: no event is
+lost for it, and no value of a person is written that could not be erased.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ NOT_PERSONS = frozenset(("service", "cron"))
 """Kinds of actors whose ``user_id`` is written as it is."""
 
 _ONE = 5
-"""Pieces of fields in which one value is sealed, and none held back."""
+"""Number of pieces of fields in which one value is sealed, and none held back."""
 _HALF = "\\ud"
 """How a lone surrogate begins in the JSON of fields, which msgspec does not read again."""
 _NO_VALUE = f'"{WITHHELD}"'
 _NO_ACTOR = f',"user_id":{_NO_VALUE},'
 _Wire = tuple[RecordBuilder, str, str, object]
-"""As ``AuditContext.wire`` has it; at its end, for which keys it holds."""
+"""As ``AuditContext.wire``; its last item is the ``Keys.current`` for which it is valid."""
 _raws = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -168,7 +168,7 @@ class SealingBuilder(RecordBuilder):
         kind: tuple[str, bool],
         wire: _Wire,
     ) -> tuple[Part, str]:
-        """The same where there is no compiled part."""
+        """Compose an event where there is no compiled part."""
         plain = fields.copy()
         found = {name: one for name, one in plain.items() if type(one) is Subject}
         if not found:
@@ -184,11 +184,11 @@ class SealingBuilder(RecordBuilder):
         return (f"{kind[0]}{wire[1]}{body}{BEFORE_ID}", new_id), wire[2]
 
     def _composed(self, ctx: AuditContext, event_type: Any, fields: Any) -> tuple[Part, str]:
-        """An event in which no value of a person is in plain sight."""
+        """Compose an event by the base class, which finds values of persons anywhere in fields."""
         return self._judged(event_type, *super().compose(ctx, event_type, fields))
 
     def _judged(self, event_type: Any, part: Part, closing: str) -> tuple[Part, str]:
-        """With what does not fit; where something is sealed, that was looked for before."""
+        """Add ``_schema``, if needed; a part with sealed values was checked before they were."""
         if self._marker is not None and type(part) is str:
             part = self._marker.part(event_type, part)
         return part, closing
@@ -231,7 +231,7 @@ class SealingBuilder(RecordBuilder):
         return value
 
     def _sealed(self, subject: Any, plain: bytes, new_id: str, pointer: str) -> str:
-        """The JSON of a sealed value; of what stands for it where there is no key."""
+        """The JSON of a sealed value, or of ``WITHHELD`` where there is no key."""
         key = self.keys.cached.get(subject) if type(subject) is str else None
         if key is None:
             key = self._key_of(subject)
@@ -248,11 +248,11 @@ class SealingBuilder(RecordBuilder):
         return self.keys.of(subject) if subject else None
 
     def _ids(self, given: dict[str, Any]) -> dict[str, str]:
-        """See ``RecordBuilder``: who acts is a person, too."""
+        """See ``RecordBuilder``; the actor is a person, too."""
         ids = {**super()._ids(given)}
         user = given["user_id"]
         if type(user) is Subject:
-            key = self._key_of(user.subject)  # whoever says so is one, of whatever kind
+            key = self._key_of(user.subject)  # given as a person, whatever the kind of actor
         elif self._actors and ids["user_id"] and not _is_no_person(ids["actor_kind"]):
             key = self._key_of(user if type(user) is str else ids["user_id"])
         else:
@@ -262,21 +262,21 @@ class SealingBuilder(RecordBuilder):
 
     def _wire(self, ctx: AuditContext) -> Any:
         """See ``RecordBuilder``: a pseudonym holds until a key is destroyed."""
-        current = self.keys.current  # before: a key may be destroyed while a pseudonym is made
-        before, trace = self._one_by_one(ctx)  # who acts is a person, too (``_ids``)
-        # Who has no key now may have one with the next event: a service was away, a disk full.
+        current = self.keys.current  # first: a key may be destroyed while a pseudonym is made
+        before, trace = self._one_by_one(ctx)  # with the pseudonym of the actor (``_ids``)
+        # A key that cannot be had now may be there at the next event: a disk was full, say.
         until = object() if _NO_ACTOR in before else current
         wire = (self, before, self._closing + trace, until)
-        object.__setattr__(ctx, "wire", wire)  # as a whole: other threads have the same context
+        object.__setattr__(ctx, "wire", wire)  # in one step: other threads have the same context
         return wire
 
     def _bound_again(self, text: str, old: str, new: str) -> str:
-        """What is sealed in a record, under another id of it."""
+        """The text of a record with its values sealed again, for another id of the record."""
         keys = self.keys
         known = {one.key_id: one for one in (*keys.cached.values(), *keys.parents.values())}
         try:
             return reopen(text, old, new, known.get)
-        except Exception as error:  # noqa: BLE001 - the record counts, and is whole but for this
+        except Exception as error:  # noqa: BLE001 - the record matters more than this value
             let_through(error)
             return text
 
@@ -287,7 +287,7 @@ def _is_no_person(kind: str) -> bool:
 
 
 def _mark(marker: Marker, event_type: str, pieces: list[Any]) -> None:
-    """Put into the pieces of fields what does not fit in them, before anything is sealed."""
+    """Add ``_schema`` to the pieces of fields that do not fit, before anything is sealed."""
     persons, texts, at = {}, [pieces[0]], 1
     while at < len(pieces):
         one = pieces[at]

@@ -46,7 +46,7 @@ def emit(emitter: Emitter, ctx: GivenContext, event_type: str, fields: Any) -> R
         outbox.heal()
         let_through(error)
         if issubclass(type(error), AuditError):
-            raise  # a wrong call says so itself
+            raise  # of a wrong call; it has its reason already
         reason = bare_name(type(error))
         raise AuditError(reason, f"the audit record could not be made: {reason}") from error
     if store.traits.immediate:  # otherwise the thread that has appended it shows it, too
@@ -65,7 +65,7 @@ def emit(emitter: Emitter, ctx: GivenContext, event_type: str, fields: Any) -> R
 
 def _not_recorded(emitter: Emitter, error: SinkError) -> AuditError:
     outbox, reason = emitter.outbox, error.reason
-    if reason == "backlog":  # the store's own fault is why no answer came
+    if reason == "backlog":  # events wait because of the store's own fault
         reason = outbox.fault or outbox.last_error or reason
     elif reason not in {"re-entrant", "timeout"}:
         outbox.fault = outbox.last_error = reason

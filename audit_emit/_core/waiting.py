@@ -20,8 +20,8 @@ UNCERTAIN = "MemoryError"
 """The reason when there was no memory to tell whether a record was written."""
 
 DRAIN_SECONDS = 0.005
-"""What an event costs while others drain: without it, busy threads fill the backlog faster than
-it can be written, and a pause of the store once is a loss for ever."""
+"""How long an event waits while another thread drains. Without this, busy threads would fill the
+backlog faster than it can be written, and one pause of the store would end in lost events."""
 
 
 def put(outbox: Outbox, draft: Draft) -> None:
@@ -30,7 +30,7 @@ def put(outbox: Outbox, draft: Draft) -> None:
         show_unchained(outbox, draft)
         return
     if outbox.fault is not None:
-        show_now(outbox, draft)  # at once, as nobody knows how long it waits
+        show_now(outbox, draft)  # nobody knows how long it will wait for the store
     keep(outbox, draft, outbox.fault or "backlog-full")
 
 
@@ -93,8 +93,8 @@ def keep(outbox: Outbox, draft: Draft, reason: str, instead: deque[Any] | None =
         outbox: whose store.
         draft: the event.
         reason: why the store does not take it now.
-        instead: what the event was kept in until now. Its first entry goes as soon as this one has
-            it, and not before: in between, there may be no memory.
+        instead: the queue that holds the event until now. Its first item is removed once the
+            backlog has the event, and not before, as the memory may run out in between.
     """
     if draft.process is not outbox.clock.process:
         # A signal handler has forked since it was refused: this id is the parent's.
@@ -105,7 +105,7 @@ def keep(outbox: Outbox, draft: Draft, reason: str, instead: deque[Any] | None =
         outbox.counters.backlogged += 1
     else:
         ts = draft.prefix[7:37]
-        # Why it could not be kept is known to all; a reader wants to know why it had to be.
+        # Not that the backlog is full, but why the event had to wait: that is what readers need.
         cause = outbox.fault if reason == "backlog" else None
         outbox.gap.add(ts, cause or reason)
         if instead is not None:
@@ -115,6 +115,6 @@ def keep(outbox: Outbox, draft: Draft, reason: str, instead: deque[Any] | None =
     outbox.pending = True
     outbox.go_on()
     if outbox.ends:
-        # Nobody comes after this to try again.
+        # The process ends: nothing would try again later.
         outbox.drain(at_end=True, timeout=DRAIN_SECONDS)
         ending.give_up(outbox)
