@@ -1,8 +1,8 @@
-"""Many whole lines proved at once: what almost all of a log takes, at the speed of its hashes.
+"""Proves many whole lines at once, at the speed of hashing; almost all of a log is proved here.
 
 A block of lines is proved when every line states the hash that its bytes have, links to the line
-before it, and looks like a record of this version. Nothing is decided here about a block that is
-not: it goes through ``verify.Verifier`` line by line. Pure.
+before it, and looks like a record of this version. A block that is not proved has no verdict yet:
+``verify.Verifier`` takes it line by line. Pure.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _SHAPES = 4
 """Records with and without a trace, before and after another digit of ``seq``."""
 
 _KIND_AT = 36
-"""Where a record whose ``ts`` has nine digits says of which type it is."""
+"""The place of the event type in a record, if the fraction of its ``ts`` has nine digits."""
 
 _TYPE = b'Z","event_type":"'
 _OF_LOG = b"audit."
 _TOLD = _TYPE + _OF_LOG
 
 _BODY = slice(-HASH_MEMBER - 1)
-"""What is hashed of a line with its newline, but for the closing brace."""
+"""The bytes of a line with its newline that are hashed, without the closing brace."""
 
 Found = tuple[bytes, bytes, bytes, bool]
-"""Of lines that follow each other: the hashes of all, one after the other; of what they begin with,
-up to a place, the lowest and the highest; whether one of them has what was looked for behind it."""
+"""The result for linked lines: their hashes, one after the other; the lowest and the highest of
+their beginnings, up to a place; and whether the mark stands at that place in one of them."""
 
 Linked = Callable[[bytes, str, int, str, int, bytes, bytes], Found | None]
 linked: Linked | None = None
-"""What does the work of ``_linked`` faster; set by ``use``."""
+"""A faster function in place of ``_linked``; set by ``use``."""
 
 
 def use(function: Linked | None) -> None:
-    """Have blocks proved by this; ``None``: by Python."""
+    """Have blocks proved by a function that does the same as ``_linked``; ``None``: by that."""
     global linked  # noqa: PLW0603 - there is one for the process, and nothing else is kept
     linked = function
 
@@ -72,9 +72,9 @@ class Mark(NamedTuple):
 
     Attributes:
         seq, hash: of the record.
-        ts: of the record; empty where what the records say is not looked at.
+        ts: of the record; empty where only hashes and links are checked.
         nodes: the leaves from the mark before this one up to this record.
-        tail: what is counted of the records from there on.
+        tail: the counts of the records after the mark before this one, up to this record.
     """
 
     seq: int
@@ -85,7 +85,7 @@ class Mark(NamedTuple):
 
 
 class Own(NamedTuple):
-    """A record that the emitter wrote about itself: where it is in its block."""
+    """A record of the log about itself: its place in the block."""
 
     row: int
     offset: int
@@ -93,16 +93,16 @@ class Own(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """Lines that are a piece of one chain, without exception.
+    """A block of lines that are all part of one chain.
 
     Attributes:
         chain, prev_hash: of the first record.
         seq: of the first record.
-        records: how many they are.
-        marks: those asked for, and the last record.
-        own: what the log says about itself.
-        hashes: of all of them, 32 bytes each, if they were asked for.
-        span: their earliest and latest ``ts``, if it was asked for.
+        records: how many there are.
+        marks: the chain at the records that the caller named, and at the last record.
+        own: the records of the log about itself.
+        hashes: of all of them, 32 bytes each, if requested.
+        span: their earliest and latest ``ts``, if requested.
     """
 
     chain: str
@@ -136,8 +136,8 @@ def prove(
         watch: which records are counted.
         leaves: whether to return the hash of every record.
         span: whether to return their earliest and latest ``ts``.
-        shape: whether to look for the version in each, and for the ``ts`` of marks; for a tree
-            alone its hash is enough.
+        shape: whether to check the version of each record, and to return the ``ts`` of marks; a
+            Merkle tree needs neither.
     """
     first = _link_of_first(block)
     found = _follow(block, first, _KIND_AT, _TYPE, _OF_LOG)
@@ -156,13 +156,14 @@ def prove(
 
 
 def prove_links(block: bytes) -> Proof | None:
-    """What a block proves of the tree alone: what its records say is not looked at.
+    """What a block proves of the chain and its tree; the content of the records is not checked.
 
     Args:
         block: as for ``prove``.
 
     Returns:
-        A proof with the hashes of all records; ``None`` when one of them does not follow.
+        A proof with the hashes of all records; ``None`` when one of them does not link to the one
+        before it.
     """
     first = _link_of_first(block)
     found = _follow(block, first, 0, b"", b"")
@@ -184,7 +185,7 @@ def _link_of_first(block: bytes) -> tuple[str, int, str] | None:
 def _follow(
     block: bytes, first: tuple[str, int, str] | None, place: int, alike: bytes, mark: bytes
 ) -> Found | None:
-    """What is found of lines if each is the record after the one before; see ``_linked``."""
+    """The result of the compiled function, or of ``_linked``; ``None`` without a first record."""
     if first is None:
         return None
     return (linked or _linked)(block, *first, place, alike, mark)
@@ -193,14 +194,14 @@ def _follow(
 def _linked(
     block: bytes, chain: str, seq: int, prev_hash: str, place: int, alike: bytes, mark: bytes
 ) -> Found | None:
-    """What is found of lines if each is the record after the one before, and else ``None``.
+    """Hash lines and check their links; ``None`` if one does not link to the one before it.
 
     Args:
         block: whole lines.
         chain, seq, prev_hash: of the first record.
-        place: bytes of what lines begin with, which is compared.
-        alike: has to stand there in each.
-        mark: what may stand behind that.
+        place: how many bytes at the beginning of the lines are compared.
+        alike: must come next in each line.
+        mark: may come after that; the result says whether it does in any line.
     """
     lines = ended_lines(block)
     if len(lines) * LINK_MIN > len(block):
@@ -215,7 +216,11 @@ def _linked(
 
 
 def _are_linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str]) -> bool:
-    """Whether the lines end as records do that have these hashes, the first one's link included."""
+    """Whether the lines end as records with these hashes do.
+
+    Args:
+        hashes: ``prev_hash`` of the first record, and then the hash of each.
+    """
     start = f',"chain":"{chain}","seq":'
     ends = [
         f'{start}{number},"prev_hash":"{before}","hash":"{computed}"}}\n'
@@ -232,12 +237,12 @@ def _are_linked(lines: list[bytes], chain: str, seq: int, hashes: Sequence[str])
 def _ordinary(lines: list[bytes], *, strict: bool) -> bool:
     """Whether the lines, whose hashes and links hold, are records of this version.
 
-    A line like that was written by who had the chain in his hands: its text is not parsed unless
-    that is asked for, or it does not look like what is written today.
+    Only a writer of the chain can have written such a line, so its text is parsed only if that is
+    requested, or if it does not look like a record that this version writes.
     """
     rest = lines
     for _ in range(0 if strict else _SHAPES):
-        # What is between ``v`` and the end is as long in most records of a log.
+        # From ``v`` to the end, most records of a log have the same length.
         start = rest[0].rfind(_VERSION) - len(rest[0])
         place = slice(start, start + len(_VERSION))
         rest = [line for line in rest if line[place] != _VERSION]

@@ -105,12 +105,12 @@ class Frontier:
         self.size += 1 << level
 
     def extend(self, subtrees: Iterable[tuple[int, bytes]]) -> None:
-        """Add a range of leaves as what ``push`` takes, from left to right."""
+        """Add complete subtrees, as arguments of ``push``, from left to right."""
         for level, node in subtrees:
             self.push(level, node)
 
     def root(self) -> bytes:
-        """What ``merkle_root`` gives for the same leaves."""
+        """The root of the tree, as ``merkle_root`` computes it from the leaves."""
         if not self._peaks:
             return sha256(b"").digest()
         root = self._peaks[-1]
@@ -119,7 +119,7 @@ class Frontier:
         return root
 
     def copy(self) -> Frontier:
-        """Another one with the same leaves."""
+        """A copy, to which leaves may be added."""
         return Frontier(self.size, self._peaks)
 
     def to_text(self) -> str:
@@ -128,10 +128,10 @@ class Frontier:
 
     @classmethod
     def from_text(cls, text: str) -> Frontier:
-        """What ``to_text`` wrote.
+        """Read what ``to_text`` wrote.
 
         Raises:
-            ValueError: it is anything else.
+            ValueError: the text is anything else.
         """
         if not _FRONTIER.fullmatch(text):
             raise ValueError("not a frontier: a decimal size and hashes of 64 hex digits")

@@ -20,11 +20,11 @@ from audit_emit._signing.trusted_keys import ED25519, HMAC_SHA256, Key, KeyRing,
 from audit_emit.errors import UnknownVersionError
 
 VERSION = 2
-"""Of the lines that are written. In version 1 nothing signs the time."""
+"""The version of the lines that are written. In version 1 the time is not signed."""
 
 VERSIONS = (1, 2)
 UNSIGNED_TIME = "unsigned time"
-"""What stands beside the time of a checkpoint wherever nobody signed it."""
+"""Added for people to the time of a checkpoint that is not signed."""
 
 REASONS = ("startup", "interval", "threshold", "manual", "shutdown", "rotation")
 
@@ -47,8 +47,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         v: version of the format, one of ``VERSIONS``.
-        at: when it was signed, as ``ts`` of a record. Only ``signed_time`` says whether the key
-            vouches for it.
+        at: when it was signed, as ``ts`` of a record. Only ``signed_time`` checks whether the key
+            has signed that, too.
         origin: the name of the log: ``<prefix>/<chain>``.
         chain: 16 hex digits.
         head_seq: number of records covered.
@@ -82,17 +82,17 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def when(self) -> str:
-        """``at`` for people, who are told if nobody signed it."""
+        """``at`` for people, with a remark if it is not signed."""
         return self.at if self.cosignature else f"{self.at} ({UNSIGNED_TIME})"
 
     def to_note(self, *, cosigned: bool = False) -> Note:
-        """The same as a C2SP signed note, which needs nothing of ours to be checked.
+        """The checkpoint as a C2SP signed note, which other programs can verify.
 
         Args:
-            cosigned: with the signature over the time as well, where there is one.
+            cosigned: whether to add the signature over the time, if there is one.
 
         Raises:
-            ValueError: it is signed with a shared key, for which there is no such form.
+            ValueError: it is signed with a shared key, for which C2SP has no form.
         """
         if self.sig_alg != ED25519:
             raise ValueError(f"a signed note has an Ed25519 signature, not {self.sig_alg}")
@@ -108,14 +108,14 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def from_line(cls, line: bytes) -> Checkpoint:
-        """What ``to_line`` wrote, byte for byte.
+        """Read what ``to_line`` wrote; refuses any other form of the same checkpoint.
 
         Args:
             line: with or without its newline.
 
         Raises:
-            UnknownVersionError: it is of a later version.
-            ValueError: it is no checkpoint.
+            UnknownVersionError: the checkpoint is of a later version.
+            ValueError: the line is no checkpoint.
         """
         line = line.removesuffix(b"\n")
         try:
@@ -178,10 +178,10 @@ def text_of(origin: str, size: int, root: bytes) -> bytes:
 
 
 def parse_text(text: bytes) -> tuple[str, int, bytes]:
-    """Origin, size and 32-byte root of a tlog-checkpoint; extension lines are passed over.
+    """Origin, size and 32-byte root of a tlog-checkpoint; extension lines are ignored.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no tlog-checkpoint.
     """
     found = _TEXT.fullmatch(text)
     if found is None:
@@ -193,7 +193,7 @@ def parse_text(text: bytes) -> tuple[str, int, bytes]:
 
 
 def cosigned_text(seconds: int, text: bytes) -> bytes:
-    """What a signature over the time covers (C2SP tlog-cosignature, ``cosignature/v1``).
+    """The text that a signature over the time covers (C2SP tlog-cosignature, ``cosignature/v1``).
 
     Args:
         seconds: since 1970.
@@ -214,7 +214,7 @@ def sign(
     reason: str,
     version: int = VERSION,
 ) -> Checkpoint:
-    """A signed checkpoint.
+    """Make and sign a checkpoint.
 
     Args:
         key: one that can sign.
@@ -272,8 +272,8 @@ def check(cp: Checkpoint, ring: KeyRing, *, time: bool = True) -> Verdict:
     the record that ``head_hash`` names, and ``origin`` the chain.
 
     Args:
-        time: whether to check the signature over the time, too. Without that ``at`` is worth
-            nothing until ``signed_time`` was asked.
+        time: whether to check the signature over the time, too. Without it, ``at`` must not be
+            trusted before ``signed_time`` has confirmed it.
 
     Returns:
         ``ok``, ``mismatch``, or ``key-unavailable`` when the ring has no such key.
@@ -289,7 +289,7 @@ def check(cp: Checkpoint, ring: KeyRing, *, time: bool = True) -> Verdict:
 
 
 def signed_time(cp: Checkpoint, ring: KeyRing) -> int | None:
-    """When a checkpoint was signed, as the key that signed it vouches for.
+    """When a checkpoint was signed, if its key has signed the time as well.
 
     Args:
         ring: the trusted keys.

@@ -20,13 +20,13 @@ Tree = tuple[str, int, bytes]
 
 
 def tree_in(data: bytes) -> Tree:
-    """What a checkpoint is of that somebody has kept; its signature is not looked at.
+    """Read origin, size and root of a checkpoint that was kept; its signature is not checked.
 
     Args:
         data: a signed note, or a line of ``checkpoints.jsonl``.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: ``data`` is neither.
     """
     if data.startswith(b"{"):
         found = Checkpoint.from_line(data.rstrip(b"\n"))
@@ -35,7 +35,7 @@ def tree_in(data: bytes) -> Tree:
 
 
 class ConsistencyFile(msgspec.Struct, frozen=True):
-    """The content of such a file.
+    """The content of a file with a consistency proof.
 
     Attributes:
         v: version of the format.
@@ -49,15 +49,15 @@ class ConsistencyFile(msgspec.Struct, frozen=True):
     consistency_proof: list[str]
 
     def to_bytes(self) -> bytes:
-        """The file: one JSON object, for people too."""
+        """The file: one JSON object, indented."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ConsistencyFile:
-        """What ``to_bytes`` wrote.
+        """Read what ``to_bytes`` wrote.
 
         Raises:
-            ValueError: it is no such file, or of another version.
+            ValueError: the data are no such file, or one of another version.
         """
         try:
             found = msgspec.json.decode(data, type=cls)
@@ -72,12 +72,12 @@ class ConsistencyFile(msgspec.Struct, frozen=True):
         return found
 
     def judge(self, ring: KeyRing, kept: Tree | None = None) -> Judgement:
-        """Whether the key of the log says that the newer checkpoint continues the older one.
+        """Check that the newer checkpoint is signed and continues the older one.
 
         Args:
             ring: the trusted keys.
-            kept: what the older one must be. Without it the file says itself where it begins, and
-                whoever has the key can begin anywhere.
+            kept: what the older one must be. Without it, the file itself names the older
+                checkpoint, and a holder of the signing key can make a file that begins anywhere.
         """
         old, new = self.old, self.new
         if kept not in {None, (old.origin, old.head_seq, bytes.fromhex(old.root_hash))}:

@@ -1,8 +1,8 @@
 """Cosignatures: what a witness signs, and when (C2SP tlog-cosignature). Pure.
 
-The signature in a line under a note is eight bytes of time, in seconds since 1970, and what the key
-of the witness made of the time and the checkpoint. An Ed25519 key signs the whole text; an
-ML-DSA-44 key its own name, origin, size and root.
+The signature in a line under a note is eight bytes of time, in seconds since 1970, and then the
+signature of the witness over time and checkpoint. An Ed25519 key signs the whole text; an ML-DSA-44
+key signs its own name, origin, size and root.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from audit_emit._signing.cosigners import Cosigner
 
 _TIME = 8
 _END = 253_402_300_800
-"""Seconds from 1970 to the year 10000: no later time can be shown, and no honest witness has it."""
+"""Seconds from 1970 to the year 10000: a later time cannot be shown, and no honest witness signs
+one."""
 
 Seconds = Annotated[int, msgspec.Meta(ge=0, lt=_END)]
-"""Since 1970, in a file that is read: a time that can be shown."""
+"""Seconds since 1970, in a file that is read: a time that can be shown."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
-"""Of records, in a file that is read."""
+"""A number of records, in a file that is read."""
 
 _LABEL = b"subtree/v1\n\0"
 
 
 def message_of(key: Cosigner, seconds: int, text: bytes) -> bytes:
-    """What a witness signs.
+    """The bytes that a witness signs.
 
     Args:
         seconds: since 1970.
         text: of the checkpoint, to its last newline.
 
     Raises:
-        ValueError: that is no checkpoint.
+        ValueError: the text is no checkpoint.
     """
     origin, size, root = parse_text(text)
     if key.algorithm == "ed25519":
@@ -63,7 +64,7 @@ def cosign(key: Cosigner, seconds: int, text: bytes) -> Signature:
     """The signature line of a witness.
 
     Raises:
-        ValueError: the secret half of the key is not here, or that is no checkpoint.
+        ValueError: the private half of the key is not known, or the text is no checkpoint.
     """
     made = key.sign(message_of(key, seconds, text))
     return Signature(key.name, key.key_id, seconds.to_bytes(_TIME, "big") + made)
@@ -74,7 +75,7 @@ def cosigned_at(key: Cosigner, text: bytes, line: Signature) -> int | None:
 
     Returns:
         Seconds since 1970; ``None`` where the line is not this key's signature over the text, or
-        its time is none before the year 10000.
+        its time is not before the year 10000.
     """
     if (line.name, line.key_id) != (key.name, key.key_id):
         return None

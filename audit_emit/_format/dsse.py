@@ -1,9 +1,9 @@
-"""DSSE envelopes, bare or in a Sigstore bundle: a payload with its type, and who signed both.
+"""DSSE envelopes, bare or in a Sigstore bundle: a payload with its type, and a signature over both.
 
 Pure. The formats are those of https://github.com/secure-systems-lab/dsse (version 1) and of the
 Sigstore protobuf specification (bundle v0.3 with a public key). Only Ed25519 signatures are made
-and checked. The key id is the fingerprint that OpenSSH shows of the key: some verifiers pass over
-every signature whose id is another one.
+and checked. The key id is the fingerprint that OpenSSH shows of the key: some verifiers ignore
+every signature with another id.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ STATEMENT = "application/vnd.in-toto+json"
 
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MAX_PAE = 4096
-"""Bytes that are signed at most: what AWS KMS signs without being given a digest instead."""
+"""The most bytes that are signed: AWS KMS signs no longer message, only a digest of one."""
 
 MAX_BYTES = 64 * 1024
-"""Bytes of a file with an envelope that are read at most."""
+"""The most bytes of a file with an envelope that are read."""
 
 
 class Envelope(NamedTuple):
@@ -32,7 +32,7 @@ class Envelope(NamedTuple):
 
     Attributes:
         payload: the bytes.
-        payload_type: what they are.
+        payload_type: their media type.
         key_id: of the key that signed it, as the envelope claims.
         signature: 64 bytes of Ed25519 over ``pae``.
     """
@@ -43,7 +43,7 @@ class Envelope(NamedTuple):
     signature: bytes
 
     def to_dict(self) -> dict[str, Any]:
-        """The envelope as plain values."""
+        """The envelope as a dictionary for JSON."""
         return {
             "payload": base64.b64encode(self.payload).decode(),
             "payloadType": self.payload_type,
@@ -53,7 +53,7 @@ class Envelope(NamedTuple):
         }
 
     def to_bundle(self) -> dict[str, Any]:
-        """A Sigstore bundle around it, without a transparency log: the key is known otherwise."""
+        """A Sigstore bundle with it, without an entry of a transparency log."""
         return {
             "mediaType": BUNDLE,
             "verificationMaterial": {"publicKey": {"hint": self.key_id}},
@@ -62,10 +62,10 @@ class Envelope(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Envelope:
-        """An envelope, bare or in a bundle.
+        """Read an envelope, bare or in a bundle.
 
         Raises:
-            ValueError: it is neither, or has not exactly one signature.
+            ValueError: the data are neither, or have not exactly one signature.
         """
         if len(data) > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES} bytes, and so no envelope of ours")
@@ -92,7 +92,7 @@ class Envelope(NamedTuple):
         return made
 
     def signer(self, ring: KeyRing) -> Ed25519Key | None:
-        """The key of a ring that made the signature; the key id is a hint and no more."""
+        """The key of a ring that the envelope names and that made the signature, if any."""
         text = pae(self.payload_type, self.payload)
         for key in ring.keys:
             if (
@@ -110,7 +110,7 @@ class Envelope(NamedTuple):
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """What is signed: the pre-authentication encoding of DSSE version 1."""
+    """The bytes that are signed: the pre-authentication encoding of DSSE version 1."""
     named = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(named), named, len(payload), payload)
 

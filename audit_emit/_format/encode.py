@@ -1,4 +1,4 @@
-r"""Plain values to JSON text that no terminal and no line splitter can be fooled with.
+r"""Plain values to JSON text that can fool no terminal and no line splitter.
 
 Control characters, DEL, C1, U+2028/2029, bidirectional controls and lone surrogates are always
 written as lower-case ``\uXXXX``; other text stays readable. Pure: text in, text out.
@@ -51,7 +51,7 @@ def to_json(value: Any) -> str:
 def _by_parts(value: Any) -> str:
     """The JSON text of a plain value with lone surrogates, which only strings can have.
 
-    All else is encoded as without them: a number has one form.
+    All other values are encoded as by ``to_json``, so that a number has one form.
     """
     if isinstance(value, dict):
         return f"{{{','.join(f'{_by_parts(n)}:{_by_parts(v)}' for n, v in value.items())}}}"

@@ -1,8 +1,8 @@
 """A change of the signing key, signed with the old one (docs/wire-format.md).
 
-Pure. Whoever pinned the old key can follow the record ``audit.key_rotated`` to an Ed25519 key that
-took its place; of a shared key only its id is told. Since version 2 the record also says which tree
-was signed last before the change: who steals the new key can then write no other past.
+Pure. A verifier that trusts the old key learns from the record ``audit.key_rotated`` which Ed25519
+key has replaced it; of a shared key the record has only the id. Since version 2 it also has the
+tree that was signed last before the change, so that a thief of the new key cannot forge the past.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MEMBERS = ("origin", "old_alg", "old_key_id", "new_alg", "new_key_id", "new_key
 _ROOT = re.compile(r"[0-9a-f]{64}")
 
 Holds = Callable[[int, str], bool]
-"""Whether there is a checkpoint of this size with this root (64 hex digits), as far as is known."""
+"""Whether the log had this root (64 hex digits) at this size, as far as is known."""
 
 Name = tuple[str, str]
 """Algorithm and id of a key."""
@@ -31,7 +31,7 @@ class Change(NamedTuple):
     """A change of key that a trusted key signed.
 
     Attributes:
-        seq: of the record; what covers it is signed by the new key.
+        seq: of the record; the checkpoints that cover it are signed by the new key.
         origin: of the log, with its chain: under it the keys have these ids.
         old, new: the keys.
     """
@@ -48,11 +48,11 @@ def rotation_fields(
     """The ``fields`` of ``audit.key_rotated``.
 
     Args:
-        old: can sign.
-        new: takes its place from the next checkpoint on.
+        old: the key that signs the change.
+        new: the key that signs from the next checkpoint on.
         origin: of the log, with its chain.
         tree: ``head_seq`` and ``root_hash`` of the last checkpoint before the change; without it
-            the record is one of version 1, which binds no past.
+            the record is of version 1, which does not protect the past.
     """
     fields: dict[str, Any] = {
         "origin": origin,
@@ -69,7 +69,7 @@ def rotation_fields(
 
 
 def rotation_text(fields: Mapping[str, Any]) -> bytes:
-    """What is signed: the purpose with its version, and then each member on a line of its own.
+    """The text that is signed: the purpose with its version, then each member on its own line.
 
     Raises:
         ValueError: a member is missing or not one line of text.
@@ -113,7 +113,7 @@ def check_rotation(fields: Mapping[str, Any], ring: KeyRing) -> Verdict:
 
 
 class GrowingRing(KeyRing):
-    """Pinned keys, and those that take their place in a log: any number of these.
+    """Pinned keys, and any number of keys that have replaced them in a log.
 
     Args:
         keys: the pinned ones.
@@ -140,10 +140,10 @@ class GrowingRing(KeyRing):
 
 
 class Succession:
-    """The keys that are trusted in one log: those that were pinned, and those that they name.
+    """The keys that are trusted in one log: the pinned ones, and their successors.
 
-    A key is only added when a key that is trusted already, and not retired, signed its name. A
-    retired key checks what it signed before, and never returns.
+    A key is only added when a key that is trusted already, and not retired, has signed the change.
+    A retired key still verifies what it signed before, and is never trusted for anything new.
 
     Args:
         ring: the pinned keys.
@@ -154,7 +154,8 @@ class Succession:
         self._retired: dict[Name, Change] = {}
         self._named: dict[Name, Change] = {}
         self._keys: dict[int, Change] = {}
-        """What retired a key, by the identity of the key, which has other ids in other logs."""
+        """The change that retired a key, by ``id()`` of the key: in other logs it has other names.
+        """
 
     def follow(
         self,
@@ -163,20 +164,20 @@ class Succession:
         chain: str,
         holds: Holds = lambda _size, _root: True,
     ) -> Change | None:
-        """Take a record ``audit.key_rotated``.
+        """Apply a record ``audit.key_rotated``.
 
         Args:
             fields: of the record.
             seq, chain: of the record, whose own hash and link were checked.
-            holds: asked about the checkpoint that the record names. Who compares no checkpoints
-                with the log need not ask, and must then take nothing for anchored.
+            holds: checks the checkpoint that the record names. A caller that compares no
+                checkpoints with the log may omit it, and must then treat no record as anchored.
 
         Returns:
-            The change; ``None`` when it is known already, or its old key is not.
+            The change; ``None`` when it was applied already, or its old key is not trusted.
 
         Raises:
-            ForgedChangeError: the old key did not sign this, or could not any more, or signed it
-                about another past.
+            ForgedChangeError: the old key did not sign this, or was retired before, or signed it
+                for a log with other records.
         """
         names = self._checked(fields, seq, chain, holds) if self.ring.keys else None
         if names is None:
@@ -185,7 +186,7 @@ class Succession:
         before = self._retired.get(old)
         if before is not None:
             if before.new == new:
-                return None  # said again: the signer died before it signed anything else
+                return None  # recorded twice: the signer died before it signed anything else
             raise ForgedChangeError(f"record {before.seq} retired {describe_key(old)}")
         if new in self._retired:
             raise ForgedChangeError(f"record {self._retired[new].seq} retired {describe_key(new)}")
@@ -200,7 +201,7 @@ class Succession:
     def _checked(
         self, fields: Mapping[str, Any], seq: int, chain: str, holds: Holds
     ) -> tuple[str, Name, Name] | None:
-        """The origin, the old key and the new one, if the old one signed this here and now.
+        """The origin, the old and the new key, if the old one signed this; ``None`` if not known.
 
         Raises:
             ForgedChangeError: see ``follow``.
@@ -236,28 +237,28 @@ class Succession:
 
     @property
     def changed(self) -> bool:
-        """Whether a change of key was followed yet."""
+        """Whether any change of key was applied."""
         return bool(self._retired)
 
     def retired(self, name: Name, origin: str) -> Change | None:
-        """What retired the key of this name, under whatever origin it signs by now."""
+        """The change that retired the key of this name; also if it has another name by now."""
         for key in self.ring.find(*name, origin):
             if id(key) in self._keys:
                 return self._keys[id(key)]
         return None
 
     def named(self, name: Name) -> Change | None:
-        """What named this key as the new one."""
+        """The change that named this key as the new one."""
         return self._named.get(name)
 
     def latest(self, name: Name) -> Name:
-        """The key that took over from the one that took over … from this one."""
+        """The last key in the line of successors of this one; itself if it has none."""
         while name in self._retired:
             name = self._retired[name].new
         return name
 
     def why_missing(self, name: Name) -> str:
-        """What to tell of a key that signed checkpoints and is not trusted."""
+        """A sentence on why a key that signed checkpoints is not trusted."""
         change = self._named.get(name)
         if change is None:
             return "the signatures of this key were not checked"

@@ -1,4 +1,4 @@
-"""Whole lines out of bytes that are cut anywhere. Pure."""
+"""Splits bytes that arrive in pieces of any length into whole lines. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 from audit_emit._format.link import HASH
 
 MAX_LINE = 1024 * 1024
-"""Bytes; a record has at most 64 KiB."""
+"""Bytes of the longest line that is kept; a record has at most 64 KiB."""
 
 
 def ended_lines(block: bytes) -> list[bytes]:
     """The lines of a block of whole lines, with their newlines."""
-    return BytesIO(block).readlines()  # split() looks at every byte by itself
+    return BytesIO(block).readlines()  # faster than split()
 
 
 def split_lines(block: bytes) -> list[bytes]:
-    """The lines of a block of whole lines, without their newlines; what has none is no line."""
+    """The lines of a block, without their newlines; bytes after the last newline are left out."""
     lines = [line[:-1] for line in BytesIO(block)]
     if not block.endswith(b"\n"):
         del lines[-1:]
@@ -32,30 +32,31 @@ def first_lines(block: bytes, most: int) -> list[bytes]:
     """The first lines of a block of whole lines, without their newlines.
 
     Args:
-        most: so many of them, or fewer.
+        most: how many, at most.
     """
     return [line[:-1] for line in islice(BytesIO(block), max(most, 0))]
 
 
 def last_line(data: bytes) -> bytes:
-    """The last line that has an end, without its newline; empty where none has."""
+    """The last line that ends with a newline, without it; empty where there is none."""
     return data[: max(data.rfind(b"\n"), 0)].rpartition(b"\n")[2]
 
 
 def line_end(data: bytes, start: int = 0) -> int:
-    """Where the line ends that goes on at ``start``, newline included; 0 where it has no end."""
+    """The end of the line that has the byte at ``start``, newline included; 0 without a newline."""
     return data.find(b"\n", start) + 1
 
 
 def lines_end(data: bytes, stop: int = sys.maxsize) -> int:
-    """Where the last line ends that ends before ``stop``, newline included; 0 where none does."""
+    """The end of the last line that ends before ``stop``, newline included; 0 where none does."""
     return data.rfind(b"\n", 0, stop) + 1
 
 
 def line_around(block: bytes, at: int) -> tuple[int, int]:
-    """Where the line of a block of whole lines begins that holds a place, and where its newline is.
+    """The beginning of the line that has the byte at ``at``, and the place of its newline.
 
     Args:
+        block: whole lines.
         at: a place in the line, its newline included.
     """
     return block.rfind(b"\n", 0, at) + 1, block.index(b"\n", at)
@@ -70,9 +71,9 @@ def placed_lines(block: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines of a block that hold what every chained record ends in; without their newline.
+    """The lines of a block with a ``hash`` member, as every chained record has; without newlines.
 
-    What else is there costs no more than its bytes, however many lines they are.
+    Other lines are skipped by one search for it, however many and short they are.
 
     Args:
         block: whole lines.
@@ -88,18 +89,23 @@ def may_be_chained(block: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class TooLong(NamedTuple):
-    """A line of which only this is kept: its bytes without the newline, and what hashed them."""
+    """A line that is too long to be kept.
+
+    Attributes:
+        size: its bytes, without the newline.
+        hashed: the hash object that has taken these bytes.
+    """
 
     size: int
     hashed: Any
 
 
 class Lines:
-    """Cuts one file after the other; what is kept of a line is bounded.
+    """Splits one file after the other into blocks of whole lines, in bounded memory.
 
     Args:
-        hasher: what the next line is hashed into, should it be too long to be kept.
-        longest: bytes of a line that is kept.
+        hasher: makes a hash object for a line that is too long to be kept.
+        longest: bytes of the longest line that is kept.
     """
 
     def __init__(self, hasher: Callable[[], Any] = sha256, longest: int = MAX_LINE) -> None:
@@ -111,11 +117,11 @@ class Lines:
 
     @property
     def inside(self) -> bool:
-        """Whether what was fed so far ends inside a line."""
+        """Whether the bytes so far end inside a line."""
         return self._size > 0
 
     def feed(self, data: bytes) -> Iterator[bytes | TooLong]:
-        """Blocks of whole lines, with their newlines."""
+        """Take the next bytes; gives blocks of whole lines, with newlines, and too long lines."""
         cut = lines_end(data)
         if cut and self._size:
             first = line_end(data)
@@ -127,9 +133,9 @@ class Lines:
             self._keep(data[cut:])
 
     def rest(self) -> tuple[bytes, int]:
-        """What has no end, and how long it is; of a line that is too long nothing is left.
+        """Take the bytes after the last newline, and their number; begin with another file.
 
-        The next bytes are another file's.
+        Of a line that is too long, no bytes are returned, only their number.
         """
         left = b"".join(self._rest), self._size
         self._rest, self._hash, self._size = [], None, 0
@@ -157,10 +163,10 @@ class Lines:
 
 
 class CroppedLines:
-    """Cuts bytes into lines, one by one; of a longer line only its first bytes are kept.
+    """Splits bytes into single lines; of a long line only the first bytes are kept.
 
     Args:
-        longest: bytes of a line that are kept.
+        longest: how many bytes of a line are kept.
     """
 
     def __init__(self, longest: int = MAX_LINE) -> None:
@@ -176,7 +182,7 @@ class CroppedLines:
             self._kept = following
 
     def take(self) -> bytes:
-        """What has no newline yet; the next bytes begin another line."""
+        """Take the bytes that have no newline yet; the next bytes begin another line."""
         line, self._kept = self._kept, b""
         return line
 
@@ -184,18 +190,18 @@ class CroppedLines:
 def whole_lines(
     lines: Lines, read: Callable[[int, int], bytes], offset: int, size: int
 ) -> Iterator[tuple[bytes | TooLong, int]]:
-    """Blocks of whole lines of something that can be read at any place, and where each one ends.
+    """Read blocks of whole lines, each with the offset of its end.
 
     Args:
-        lines: cuts them; it holds what has no newline when everything was read.
-        read: reads at an offset so many bytes, or fewer at the end.
+        lines: splits the bytes; in the end it holds those that have no newline.
+        read: takes an offset and a number of bytes, and reads that many, or fewer at the end.
         offset: where to begin.
         size: bytes to read at a time.
     """
     end = offset
     while data := read(offset, size):
         if not lines.inside:
-            # The line that goes on is read again, so that blocks are whole where lines are short.
+            # A line that is cut off here is read again: only longer ones are put together.
             data = data[: lines_end(data)] or data
         offset += len(data)
         for part in lines.feed(data):

@@ -1,7 +1,6 @@
 """The end of a chained record: the one place that knows how it is written.
 
-The compiled part knows it too, for speed (``_native/linked.c``); tests hold the two against each
-other.
+The compiled part knows it too, for speed (``_native/linked.c``); tests compare the two.
 """
 
 from __future__ import annotations
@@ -15,17 +14,17 @@ LINK = re.compile(
 """The end of a chained record: chain, seq, prev_hash, hash."""
 
 LINK_MAX = len(',"chain":"","seq":,"prev_hash":"","hash":""}') + 16 + 19 + 64 + 64
-"""Bytes that it has at most."""
+"""The most bytes that it has."""
 
 LINK_MIN = len(',"chain":"","seq":1,"prev_hash":"","hash":""}') + 16 + 64 + 64
-"""Bytes that it has at least."""
+"""The fewest bytes that it has."""
 
 HASH = b',"hash":"'
 HASH_MEMBER = len(HASH) + 64 + len('"}')
-"""Bytes at the end of a record that its hash does not cover, but for the closing brace."""
+"""Bytes at the end of a record that its hash does not cover, except the closing brace."""
 
 TS = slice(7, 37)
-"""Where a record that is written as today has its ``ts``."""
+"""The place of ``ts`` in a record of this version."""
 
 
 def link_of(line: bytes) -> re.Match[bytes] | None:

@@ -1,7 +1,7 @@
 """The manifest of one archived part of a log (docs/archive.md has the members).
 
-It says which object holds which records, and what they are: a range of the chain with its hashes,
-the tree over the log up to there, and a checkpoint that covers it. Each manifest names the SHA-256
+It names the object with the records, and describes these: a range of the chain with its hashes,
+the tree over the log up to its end, and a checkpoint that covers it. Each manifest has the SHA-256
 of the one before it, and is signed over its exact bytes. So none can be changed, taken for another
 one, or left out in the middle. Pure: keys are arguments.
 """
@@ -22,7 +22,7 @@ from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
 
 VERSION = 1
 LONGEST = 64 * 1024
-"""Bytes of a manifest; one has some 4000."""
+"""The most bytes of a manifest; most have some 4000."""
 
 _PURPOSE = b"audit_emit manifest of an archive, version 1\n"
 _CHAIN = re.compile(r"[0-9a-f]{16}")
@@ -35,7 +35,7 @@ _MANIFEST = re.compile(
 )
 ENDING = ".manifest.json"
 MOST_MOVED = 64
-"""How many objects with bytes that were moved aside a manifest names."""
+"""The most objects with bytes that were moved aside that a manifest names."""
 
 _MOST_IDLE = 999_999
 
@@ -45,7 +45,7 @@ class Packed(msgspec.Struct, frozen=True):
 
     Attributes:
         name: in the folder of its chain.
-        version: the one that was put there; empty where the bucket keeps none.
+        version: the id of the version that was uploaded; empty where the bucket keeps none.
         size, sha256: of the bytes as they are in the log.
         packed_size, packed_sha256: of the object.
     """
@@ -64,10 +64,10 @@ class Packed(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What is known of one range of a chain that was archived.
+    """The description of one range of a chain that was archived.
 
-    The manifest of a day that had nothing new has no object, and ends with the record before its
-    first: it says up to where the archive went by then.
+    The manifest of a day without new records has no object, and its ``last_seq`` is one below
+    ``first_seq``: it shows how far the archive went by then.
 
     Attributes:
         v: version of this format.
@@ -77,20 +77,20 @@ class Manifest(msgspec.Struct, frozen=True):
         first_seq, last_seq: the range.
         prev_hash: of the first record.
         last_hash: of the last record.
-        low_ts, high_ts: the earliest and the latest ``ts``; of a manifest without records when the
-            one before it was made, and when this one was.
-        records: the object with their lines; ``None``: there are none.
-        checkpoints: the object with the lines of ``checkpoints.jsonl`` that came since the manifest
-            before, up to ``covering``; ``None`` where that manifest has them all.
+        low_ts, high_ts: the earliest and the latest ``ts``; in a manifest without records, the
+            times when the manifest before was made, and this one.
+        records: the object with their lines; ``None`` if there are none.
+        checkpoints: the object with the lines of ``checkpoints.jsonl`` since the manifest before,
+            up to ``covering``; ``None`` if there are no new ones.
         moved: objects with bytes that a repair moved aside, as the log declares them.
         base: the tree before the first record, where that was removed before anything was
-            archived; else empty, as the manifest before has it.
+            archived; otherwise empty, as it is in the manifest before.
         frontier: the tree over all records up to the last one (``Frontier.to_text``).
         covering: the line of the first signed checkpoint that covers the last record.
-        seal: the line of a checkpoint that ends with the last record, by the key of the manifest:
-            the anchor of an archive without the rest of the log.
+        seal: the line of a checkpoint at the last record, signed by the key of the manifest: with
+            it, an archive can be verified without the rest of the log.
         previous: SHA-256 of the manifest before this one; empty in the first.
-        idle: how many manifests without records stand between the last one with some and this one.
+        idle: how many manifests without records are between the last one with some and this one.
         sig_alg, key_id, signature: as in a checkpoint, over ``text()``.
     """
 
@@ -119,7 +119,7 @@ class Manifest(msgspec.Struct, frozen=True):
     signature: str = ""
 
     def text(self) -> bytes:
-        """What is signed. Its first line keeps it from being taken for anything else."""
+        """The bytes that are signed. Their first line sets them apart from other signed texts."""
         return _PURPOSE + msgspec.json.encode(msgspec.structs.replace(self, signature=""))
 
     def to_bytes(self) -> bytes:
@@ -127,29 +127,29 @@ class Manifest(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self) + b"\n"
 
     def digest(self) -> str:
-        """By what the next manifest names this one."""
+        """The SHA-256 by which the next manifest names this one."""
         return sha256(self.to_bytes()).hexdigest()
 
     @property
     def key(self) -> str:
-        """Where it is, below the prefix of the archive."""
+        """Its key, below the prefix of the archive."""
         return manifest_key(self.service, self.chain, self.first_seq, self.idle)
 
     def key_of(self, part: Packed) -> str:
-        """Where one of its objects is, below the prefix of the archive."""
+        """The key of one of its objects, below the prefix of the archive."""
         return f"{self.service}/{self.chain}/{part.name}"
 
     @property
     def place(self) -> tuple[int, int]:
-        """By this manifests of a chain are in their order."""
+        """The sort key that puts the manifests of a chain in order."""
         return self.first_seq, self.idle
 
     @property
     def object(self) -> Packed:
-        """The object with its records, of a manifest that has some.
+        """The object with its records.
 
         Raises:
-            ValueError: it has none.
+            ValueError: the manifest has no records.
         """
         if self.records is None:
             raise ValueError("the manifest of a day without records")
@@ -165,7 +165,7 @@ class Manifest(msgspec.Struct, frozen=True):
         return Frontier.from_text(self.frontier)
 
     def signed(self, key: Key) -> Manifest:
-        """The same, signed by a key.
+        """A copy that is signed by a key.
 
         Raises:
             ValueError: the key is not meant for this origin, or cannot sign.
@@ -178,20 +178,20 @@ class Manifest(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(made, signature=signature)
 
     def check(self, ring: KeyRing) -> Verdict:
-        """Whether the key that it names has signed it."""
+        """Check the signature with the keys of a ring."""
         signature = base64.b64decode(self.signature)
         return ring.check(self.sig_alg, self.key_id, self.origin, self.text(), signature)
 
     @classmethod
     def from_bytes(cls, data: bytes, key: str = "") -> Manifest:
-        """What ``to_bytes`` made, byte for byte.
+        """Read what ``to_bytes`` made; refuses any other form of the same manifest.
 
         Args:
-            key: where it was found, below the prefix; what it says must belong there.
+            key: where it was found, below the prefix of the archive.
 
         Raises:
-            ValueError: it is none, or one of a version that this build does not know, or it says
-                that it belongs elsewhere.
+            ValueError: the data are no manifest, or one of an unknown version, or one that belongs
+                under another key.
         """
         if len(data) > LONGEST:
             raise ValueError("not a manifest: too long")
@@ -209,10 +209,10 @@ class Manifest(msgspec.Struct, frozen=True):
         return made
 
     def validate(self) -> None:
-        """Whether its members are possible, and belong together.
+        """Check that its members are possible, and agree with each other.
 
         Raises:
-            ValueError: they do not.
+            ValueError: they are not, or do not.
         """
         tree = self.tree()
         covering = Checkpoint.from_line(self.covering.encode())
@@ -243,7 +243,7 @@ class Manifest(msgspec.Struct, frozen=True):
             raise ValueError("not a manifest: its members do not belong together")
 
     def _holds_records(self) -> bool:
-        """Whether the object of its records is that of its range, and its range that of an object.
+        """Whether its object is the one of its range, and the range is possible for an object.
 
         Raises:
             ValueError: ``base`` is no tree.
@@ -274,7 +274,7 @@ def _is_possible(part: Packed) -> bool:
 
 
 def with_records(manifests: Iterable[Manifest]) -> list[Manifest]:
-    """Without those of days that had nothing new."""
+    """The manifests that have records."""
     return [one for one in manifests if one.records is not None]
 
 
@@ -288,20 +288,20 @@ def _is_moved(part: Packed) -> bool:
 
 
 def moved_name(digest: str, pack: str) -> str:
-    """The name of an object with bytes that were moved aside, of which this is the SHA-256."""
+    """The name of an object with bytes that were moved aside, from their SHA-256."""
     return f"{digest}.bytes.{pack}"
 
 
 def object_name(first: int, last: int, kind: str, pack: str) -> str:
-    """The name of an object in the folder of its chain, of ``jsonl`` or of ``checkpoints``."""
+    """The name of an object with ``jsonl`` or ``checkpoints``, in the folder of its chain."""
     return f"{first:020d}-{last:020d}.{kind}.{pack}"
 
 
 def manifest_key(service: str, chain: str, first: int, idle: int = 0) -> str:
-    """Where a manifest is, below the prefix of the archive.
+    """The key of a manifest, below the prefix of the archive.
 
-    It has no other numbers in its name: of two archivers that chose different ends for the same
-    beginning, a conditional put lets one have its way.
+    It has no other number in its name: if two archivers choose different ends for the same
+    beginning, a conditional put lets only one of them succeed.
     """
     turn = f".{idle:06d}" if idle else ""
     return f"{service}/{chain}/{first:020d}{turn}{ENDING}"
@@ -313,7 +313,7 @@ def _place(key: str) -> tuple[str, str, int, int] | None:
 
 
 def is_manifest(key: str) -> bool:
-    """Whether a key is that of a manifest."""
+    """Whether a key is the key of a manifest."""
     return _place(key) is not None
 
 

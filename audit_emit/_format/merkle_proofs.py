@@ -31,8 +31,8 @@ def inclusion_proof(index: int, size: int, leaves: Iterable[bytes]) -> list[byte
 
     Args:
         index: of the leaf, from 0: ``seq`` - 1.
-        size: leaves in the tree.
-        leaves: 32-byte leaf hashes from the first on; those beyond ``size`` are not looked at.
+        size: number of leaves in the tree.
+        leaves: 32-byte leaf hashes from the first on; those beyond ``size`` are ignored.
 
     Raises:
         ValueError: the leaf is not in a tree of that size, or there are fewer leaves.
@@ -62,7 +62,7 @@ def inclusion_ranges(index: int, size: int) -> list[Range]:
 
 
 def consistency_proof(first: int, second: int, leaves: Iterable[bytes]) -> list[bytes]:
-    """That a tree of ``second`` leaves begins with one of ``first`` (RFC 9162, section 2.1.4.1).
+    """The proof that a tree of ``second`` leaves begins with one of ``first`` (RFC 9162, 2.1.4.1).
 
     Args:
         first, second: sizes, 0 < first <= second.
@@ -139,11 +139,11 @@ def verify_consistency(
 
 
 def _sides(number: int, last: int, count: int) -> list[bool] | None:
-    """On which side of a node each sibling is on the way to the root: whether on the left.
+    """For each sibling on the way from a node to the root, whether it is on the left.
 
     Args:
-        number, last: index of the node and of the last one in their row.
-        count: siblings that there are.
+        number, last: index of the node, and of the last one in its row.
+        count: how many siblings a proof has.
 
     Returns:
         ``None`` when the way has another length.
@@ -171,16 +171,16 @@ def _are_hashes(*values: bytes) -> bool:
 
 
 def roots_after(before: Frontier, ranges: Sequence[Range], leaves: Iterable[bytes]) -> list[bytes]:
-    """The root of each range of a proof, where the first leaves are not there any more.
+    """The root of each range of a proof, where the first leaves were removed.
 
     Args:
-        before: the tree over the leaves that are gone.
-        ranges: of one proof. Those of the inclusion of a leaf that is there, and those between two
-            trees of at least that size, never end inside ``before``, except as one of its peaks.
-        leaves: that follow; those that are beyond the ranges are not looked at.
+        before: the tree over the leaves that were removed.
+        ranges: of one proof. In a proof for a leaf that is still there, or between two trees of at
+            least that size, no range ends inside ``before``, except as one of its peaks.
+        leaves: the leaves after those; the ones beyond the ranges are ignored.
 
     Raises:
-        LookupError: a range needs a leaf that is gone.
+        LookupError: a range needs a leaf that was removed.
         ValueError: there are fewer leaves.
     """
     peaks: dict[Range, tuple[int, bytes]] = {}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 Nodes = list[tuple[int, bytes]]
-"""Level and root of each subtree."""
+"""Level and 32-byte root of each subtree."""
 
 
 HASH = 32
@@ -19,17 +19,21 @@ HASH = 32
 
 Parents = Callable[[bytes], bytes]
 parents: Parents | None = None
-"""What does the work of ``_parents`` faster; set by ``use``."""
+"""A faster function in place of ``_parents``; set by ``use``."""
 
 
 def use(function: Parents | None) -> None:
-    """Have trees hashed by this; ``None``: by Python."""
+    """Have trees hashed by a function that does the same as ``_parents``; ``None``: by that."""
     global parents  # noqa: PLW0603 - there is one for the process, and nothing else is kept
     parents = function
 
 
 def nodes_of(start: int, leaves: bytes) -> Nodes:
-    """The subtrees over leaves, one hash after the other; the first has the index ``start``.
+    """The subtrees over leaves.
+
+    Args:
+        start: index of the first leaf.
+        leaves: 32-byte hashes, one after the other.
 
     Raises:
         ValueError: the last hash is cut off.

@@ -1,4 +1,4 @@
-"""Which logs and which witnesses are enough: a policy as C2SP tlog-policy has it. Pure.
+"""Which logs and which witnesses a verifier trusts: a policy in the format C2SP tlog-policy. Pure.
 
 log <vkey> [<url>]
 witness <name> <vkey> [<url>]
@@ -16,7 +16,7 @@ from audit_emit._signing.cosigners import Cosigner
 from audit_emit._signing.trusted_keys import Ed25519Key
 
 MOST = 256
-"""Logs, witnesses and groups that a policy may have, each."""
+"""The most logs, the most witnesses and the most groups that a policy may have."""
 
 LONGEST = 1024 * 1024
 _ALLOWED = re.compile(rb"[\t\n\x20-\x7e\x80-\xff]*")
@@ -32,19 +32,19 @@ class Witness(NamedTuple):
 
 
 class Group(NamedTuple):
-    """So many of these members are enough."""
+    """A group: a number of its members is enough."""
 
     least: int
     members: tuple[str, ...]
 
 
 class Policy(NamedTuple):
-    """See the module.
+    """A policy.
 
     Attributes:
-        logs: verifier keys of logs; empty where others say which they are.
+        logs: verifier keys of logs; may be empty, if they are given elsewhere.
         witnesses: by their names in this policy.
-        groups: by their names, each after those that it names.
+        groups: by their names; a group comes after its members.
         quorum: the name of a witness or a group; ``none`` where no witness is needed.
     """
 
@@ -55,10 +55,10 @@ class Policy(NamedTuple):
 
     @classmethod
     def of_keys(cls, keys: Sequence[Cosigner], quorum: int | None = None) -> Policy:
-        """So many of these witnesses; all of them by default.
+        """A policy that needs at least ``least`` of these witnesses; all of them by default.
 
         Raises:
-            ValueError: there are not so many, or one is named twice.
+            ValueError: there are fewer witnesses than that, or one is named twice.
         """
         _refuse_twice([key.public for key in keys], "witness")
         least = len(keys) if quorum is None else quorum
@@ -72,7 +72,7 @@ class Policy(NamedTuple):
         """Read the text of a policy.
 
         Raises:
-            ValueError: it is none; the message has the number of the line.
+            ValueError: it is no policy; the message has the number of the line.
         """
         if len(data) > LONGEST or not _ALLOWED.fullmatch(data):
             raise ValueError("not a policy: it is too long, or holds control characters")
@@ -93,7 +93,7 @@ class Policy(NamedTuple):
         return cls(tuple(made.logs), made.witnesses, made.groups, made.quorum)
 
     def holds(self, signed: Collection[str]) -> bool:
-        """Whether these witnesses, by their names here, are enough."""
+        """Whether the witnesses of these names, as the policy has them, are enough."""
         if self.quorum == NONE:
             return True
         held = set(signed) & set(self.witnesses)
@@ -104,7 +104,7 @@ class Policy(NamedTuple):
 
     @property
     def demand(self) -> str:
-        """What it asks for, in words."""
+        """What the policy needs, in words."""
         if self.quorum == NONE:
             return "no witness"
         group = self.groups.get(self.quorum)
@@ -124,10 +124,10 @@ class _Parsed:
         self._members: set[str] = set()
 
     def take(self, words: list[str]) -> None:
-        """One line.
+        """Take one line.
 
         Raises:
-            ValueError: it is none of a policy.
+            ValueError: a policy has no such line.
         """
         word, *rest = words
         if word == "log" and len(rest) in {1, 2}:

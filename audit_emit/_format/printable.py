@@ -1,4 +1,4 @@
-"""Text from a log, made safe for a terminal: what it would obey or not show is spelled out.
+"""Text from a log, made safe for a terminal: characters that it obeys or hides are escaped.
 
 A record may hold what an attacker sent: escape sequences, line breaks, bidirectional controls, and
 characters without any ink, with which two users can have names that look the same.
@@ -11,12 +11,13 @@ import re
 import unicodedata
 
 _SPELLED_OUT = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-"""General categories: what a terminal may obey, blanks, and what it need not have a glyph for."""
+"""General categories of characters that a terminal may obey, of blanks, and of those that may have
+no glyph."""
 
 _NO_INK = re.compile(
     "["
-    # Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt (versions 4.1 to 17), but
-    # for those whose category is among the ones above.
+    # Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties.txt (versions 4.1 to 17),
+    # except those whose category is among the ones above.
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
     # Blank by their glyph in Unicode's code charts: the Braille pattern without dots, the musical
     # null notehead, the Khitan filler.
@@ -35,7 +36,7 @@ _PUNCTUATION = frozenset(' "=\\()@#')
 
 
 def visible(text: str) -> str:
-    r"""``text`` with every character spelled out that a terminal would obey or not show.
+    r"""``text`` with every character escaped that a terminal would obey or not show.
 
     C0 controls become their picture (``␛``), others an escape (``\u202e``, ``\u3164``); of blanks
     only the space stays. Two texts that differ do not become the same by it, unless one of them
@@ -62,7 +63,7 @@ def _shown(character: str) -> str:
 def without_passwords(text: str) -> str:
     """``text`` in which no address (RFC 3986) has a password, nor a query that may hold one.
 
-    Whoever mistypes a command may have written his address where nobody expects one.
+    A mistyped command may have an address where none is expected.
     """
     if ":/" not in text:
         return text
@@ -74,14 +75,14 @@ def _without_password(found: re.Match[str]) -> str:
     login, at, place = rest.rpartition("@")
     user = login.partition(":")[0]
     if "?" in login:
-        # The @ is one of the query, or the ? one of the password: nobody can say which.
+        # The @ may belong to the query, or the ? to the password: that cannot be decided.
         return f"{scheme}{user.partition('?')[0]}?…"
     address, asked, _ = place.partition("?")
     return f"{scheme}{user}{at}{address}{'?…' if asked else ''}"
 
 
 def visible_bytes(raw: bytes, limit: int) -> str:
-    """The first ``limit`` bytes of something that need not be text, on one line."""
+    """The first ``limit`` bytes of data that may be no text, on one line."""
     text = visible(raw[:limit].decode("utf-8", "backslashreplace"))
     return text if len(raw) <= limit else f"{text}… ({len(raw)} bytes)"
 
@@ -89,8 +90,8 @@ def visible_bytes(raw: bytes, limit: int) -> str:
 def shown_value(value: object) -> str:
     """A value on one line: plain text as it is, anything else as JSON.
 
-    Text that could be taken for the punctuation around it is quoted, so that a user who calls
-    himself ``root(admin)`` does not look like an admin.
+    Text that could be taken for the punctuation around it is quoted, so that a user named
+    ``root(admin)`` does not look like an admin.
     """
     if isinstance(value, str) and value and not _PUNCTUATION.intersection(value):
         return visible(value)

@@ -24,7 +24,7 @@ MAX_BYTES = 1024 * 1024
 
 
 class Judgement(NamedTuple):
-    """What a proof is worth; ``why`` says what is wrong with it."""
+    """The verdict on a proof; ``why`` says what is wrong with it."""
 
     verdict: Verdict
     why: str = ""
@@ -50,15 +50,15 @@ class Evidence(msgspec.Struct, frozen=True):
     checkpoint: Checkpoint
 
     def to_bytes(self) -> bytes:
-        """The file: one JSON object, for people too."""
+        """The file: one JSON object, indented."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Evidence:
-        """What ``to_bytes`` wrote.
+        """Read what ``to_bytes`` wrote.
 
         Raises:
-            ValueError: it is no proof file, or of another version.
+            ValueError: the data are no proof file, or one of another version.
         """
         try:
             found = _DECODER.decode(data)
@@ -76,7 +76,7 @@ class Evidence(msgspec.Struct, frozen=True):
         return hashes_of(self.inclusion_proof)
 
     def judge(self, ring: KeyRing) -> Judgement:
-        """Whether the record is in the log that the checkpoint's key speaks for."""
+        """Check that the record is in the log whose checkpoint a trusted key has signed."""
         line = self.record.encode("utf-8", "surrogatepass")
         head = head_of(line)
         if head is None or "\n" in self.record:
@@ -97,10 +97,10 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def hashes_of(texts: Sequence[str]) -> list[bytes]:
-    """Hashes as a file has them: each is written in one way only.
+    """The hashes of a file. Only lower-case digits are accepted, so each has one written form.
 
     Raises:
-        ValueError: one is not 64 lower-case digits.
+        ValueError: one is not 64 lower-case hex digits.
     """
     if not all(map(_HASH.fullmatch, texts)):
         raise ValueError("a hash is malformed")
@@ -108,10 +108,10 @@ def hashes_of(texts: Sequence[str]) -> list[bytes]:
 
 
 def no_member_twice(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    """What one reader takes from the first of two members, another takes from the second.
+    """Refuse a member that is there twice: of two readers, each may take another one of them.
 
     Raises:
-        ValueError: there is one.
+        ValueError: there is such a member.
     """
     found = dict(members)
     if len(found) != len(members):
@@ -129,19 +129,19 @@ _WHY = {
 
 
 Source = Callable[[], Iterator[tuple[bytes, bytes]]]
-"""Begins anew with each call: leaf hash and line of every record, from the first one on."""
+"""Gives the leaf hash and the line of every record, from the first one on, at each call."""
 
 
 def prove(seq: int, records: Source, candidates: Iterable[Checkpoint]) -> Evidence:
-    """The proof of one record under the smallest checkpoint that is right about the log.
+    """The proof of one record, under the smallest checkpoint that covers it and fits the log.
 
     Args:
         seq: of the record.
         records: see ``Source``; read twice.
-        candidates: checkpoints, in any order; those that are not right are passed over.
+        candidates: checkpoints, in any order; those whose root is not the log's are ignored.
 
     Raises:
-        ValueError: none of them covers the record and is right about the log.
+        ValueError: no checkpoint covers the record and fits the log.
     """
     checkpoint = _smallest(records(), {c.head_seq: c for c in candidates if c.head_seq >= seq})
     if checkpoint is None:

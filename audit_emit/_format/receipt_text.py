@@ -1,4 +1,4 @@
-"""The receipt of a record as one word, as it stands in a header and on a command line. Pure."""
+"""The receipt of a record as one word, for an HTTP header or a command line. Pure."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def receipt_text(receipt: Receipt) -> str:
 
 
 def parse_receipt(text: str) -> Claim | None:
-    """What ``receipt_text`` made; ``None`` when it is something else."""
+    """Read what ``receipt_text`` made; ``None`` when it is something else."""
     found = _TEXT.fullmatch(text)
     return None if found is None else Claim(found[1], int(found[2]), found[3])

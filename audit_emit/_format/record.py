@@ -20,10 +20,10 @@ from audit_emit._runtime.interrupts import let_through
 
 VERSION = 1
 TYPE_LIMIT = 128
-"""Characters of an event type."""
+"""The most characters of an event type."""
 
 ID_LIMIT = 256
-"""Characters of an identity; what is longer is cut."""
+"""The most characters of an identity; a longer one is cut."""
 
 TYPE = re.compile(r"[a-z][a-z0-9_]*([.][a-z0-9][a-z0-9_]*){0,7}")
 """An event type; at most ``TYPE_LIMIT`` characters of it."""
@@ -41,7 +41,7 @@ RESERVED = "audit."
 
 @final
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """Proof of one record in the file: its UUIDv7, and where and how it is linked."""
+    """Identifies one record in its store: id (UUIDv7), chain, ``seq``, and hash (64 hex digits)."""
 
     id: str
     chain: str
@@ -52,10 +52,10 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 class Stamp(NamedTuple):
     """The parts of time and id that stay the same for a second and a millisecond.
 
-    ``second`` is the first 10 of the 19 digits of a time in nanoseconds, ``milli`` the number that
-    the first 13 are;
-    ``head`` opens the record up to the fraction of ``ts``; ``id_head`` is the first 24 characters
-    of a UUIDv7, and ``process`` the part of it that all ids of one process share.
+    ``second`` is the first 10 of the 19 digits of a time in nanoseconds since 1970, ``milli`` the
+    first 13 of them as a number; ``head`` is the record up to the fraction of ``ts``; ``id_head``
+    is the first 24 characters of a UUIDv7, and ``process`` the part that all ids of one process
+    share.
     """
 
     second: str
@@ -144,7 +144,7 @@ def chain_line(prefix: str, chain: str, seq: int, prev_hash: str) -> tuple[str, 
 
 
 class Head(NamedTuple):
-    """The end of a chain: what the next record links to. ``ts`` as in the record."""
+    """The last record of a chain, to which the next one links. ``ts`` as in the record."""
 
     chain: str
     seq: int
@@ -153,7 +153,7 @@ class Head(NamedTuple):
 
 
 MAX_SEQ = 2**63 - 1
-"""No chain goes on from a record with this ``seq`` or a higher one: nobody ever wrote so many."""
+"""No chain is continued after a record with this ``seq`` or a higher one: it must be forged."""
 
 _TS = re.compile(rb'\{"ts":"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{9}Z)","')
 
@@ -171,7 +171,7 @@ def head_of(line: bytes) -> Head | None:
 
 
 def is_time(ts: str) -> bool:
-    """Whether ``ns_of`` takes a text."""
+    """Whether ``ns_of`` accepts a text."""
     try:
         ns_of(ts)
     except (ValueError, OverflowError) as error:
@@ -263,7 +263,7 @@ def ns_of(ts: str) -> int:
     it needs, and Python 3.13.0 crashes then.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no ``ts``.
     """
     fraction = _FRACTION.match(ts, 19)
     if fraction is None:
@@ -273,10 +273,10 @@ def ns_of(ts: str) -> int:
 
 @lru_cache(maxsize=256)
 def _seconds_of(text: str) -> int:
-    """Seconds since 1970; records of one second follow each other, so it is computed once for them.
+    """Seconds since 1970; cached, as many records in a row have the same second.
 
     Raises:
-        ValueError: it is no time.
+        ValueError: the text is no time.
     """
     found = _SECOND.fullmatch(text)
     if found is None:

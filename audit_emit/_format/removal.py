@@ -1,9 +1,9 @@
 """The removal of the oldest records of a log, signed (docs/wire-format.md, ``audit.pruned``).
 
-Pure. Whoever can write a log can delete its beginning, and can append a record that says so. So the
-record holds a statement that the key of the log's checkpoints signed: up to where the records are
-gone, the tree over them, and the checkpoint that covers them. With it a verifier goes on where the
-log begins now, and compares every later root as before.
+Pure. An attacker who can write a log can delete its beginning, and append a record that says so. So
+the record has a statement signed by the key of the log's checkpoints: the last record that was
+removed, the tree over all up to that, and the checkpoint that covers them. With it a verifier
+starts where the log begins now, and compares every later root as before.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from audit_emit._signing.trusted_keys import Key, KeyRing, Verdict
 RECORD = "audit.pruned"
 VERSION = 1
 CARRIED = 256
-"""How many records a statement carries at most."""
+"""The most records that a statement carries."""
 
 CARRIED_BYTES = 56 * 1024
-"""Bytes that they have at most as JSON: the body of the record has less than 65,535 then."""
+"""The most bytes that they have as JSON, so that the body of the record is below 65,535."""
 
 _PURPOSE = "audit_emit removal of records, version 1"
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -39,9 +39,9 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         v: 1.
         origin: of the log, with its chain.
-        first_seq, last_seq: the records that this step removed, of ``records``. None of those
-            before them is there, either.
-        records: how many these are.
+        first_seq, last_seq: the first and the last record that were removed this time; those
+            before them were removed earlier.
+        records: how many were removed this time.
         last_hash: ``hash`` of record ``last_seq``.
         frontier: the tree over the records up to it (``chain.Frontier.to_text``).
         size, root_hash, head_hash: the checkpoint that covers them.
@@ -70,7 +70,7 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def chain(self) -> str:
-        """The id of the chain, as ``origin`` ends in it."""
+        """The id of the chain, which is the end of ``origin``."""
         return self.origin.rpartition("/")[2]
 
     @property
@@ -83,7 +83,7 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [line.encode("utf-8", "surrogatepass") for line in self.carried]
 
     def text(self) -> bytes:
-        """What is signed: the purpose, then each member but the first and last, on its own line."""
+        """The text that is signed: the purpose, then all members but the first and the last."""
         values = [
             *(self.origin, self.first_seq, self.last_seq, self.records, self.last_hash),
             *(self.frontier, self.size, self.root_hash, self.head_hash, self.reason),
@@ -94,7 +94,7 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return made.encode("utf-8", "surrogatepass")
 
     def check(self, ring: KeyRing) -> Verdict:
-        """Whether a key of the ring signed this."""
+        """Check the signature with the keys of a ring."""
         try:
             signature = base64.b64decode(self.signature, validate=True)
         except ValueError:
@@ -103,10 +103,10 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Removal:
-        """Take the ``fields`` of a record.
+        """Read the ``fields`` of a record.
 
         Raises:
-            ValueError: they are malformed, or contradict themselves.
+            ValueError: they are malformed, or contradict each other.
         """
         try:
             made = msgspec.convert(fields, type=cls)
@@ -117,7 +117,7 @@ class Removal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return made
 
     def is_sound(self) -> bool:
-        """Whether its members fit each other, and what it carries are records of the chain."""
+        """Whether its members agree, and the lines that it carries are records of the chain."""
         try:
             size = self.tree.size
         except ValueError:

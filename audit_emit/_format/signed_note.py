@@ -1,4 +1,4 @@
-"""Signed notes: text, a blank line, and who signed it (https://c2sp.org/signed-note).
+"""Signed notes: a text, a blank line, and signature lines (https://c2sp.org/signed-note).
 
 Pure. Only Ed25519 signatures are made and checked; those of other keys are kept as they are.
 """
@@ -17,7 +17,7 @@ _DASH = "\u2014 "
 
 
 class Signature(NamedTuple):
-    """One signature line: the key's name, its id (8 hex digits), and what it made."""
+    """One signature line: the key's name, its id (8 hex digits), and the signature."""
 
     name: str
     key_id: str
@@ -31,7 +31,7 @@ class Note(NamedTuple):
     signatures: tuple[Signature, ...]
 
     def to_bytes(self) -> bytes:
-        """The note as it is passed on."""
+        """The bytes of the note."""
         lines = "".join(
             f"{_DASH}{name} {base64.b64encode(bytes.fromhex(key_id) + made).decode()}\n"
             for name, key_id, made in self.signatures
@@ -40,10 +40,10 @@ class Note(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Note:
-        """What ``to_bytes`` wrote.
+        """Read what ``to_bytes`` wrote.
 
         Raises:
-            ValueError: it is no note.
+            ValueError: the data are no note.
         """
         if len(data) > MAX_BYTES:
             raise ValueError("a note of more than 1 MiB")
@@ -61,11 +61,12 @@ class Note(NamedTuple):
         return cls(f"{text}\n", tuple(map(parse_line, lines)))
 
     def check(self, ring: KeyRing) -> Verdict:
-        """Whether keys of the ring signed this.
+        """Check the signatures of keys of a ring.
 
         Returns:
-            ``ok`` when at least one did and none of those that claim to is forged; ``mismatch``
-            when one is; ``key-unavailable`` when the ring has none of the keys.
+            ``ok`` when at least one of these keys has signed and none of their signatures is
+            forged; ``mismatch`` when one is; ``key-unavailable`` when the ring has none of the
+            keys.
         """
         verdict: Verdict = "key-unavailable"
         for name, key_id, made in self.signatures:
@@ -81,7 +82,7 @@ def parse_line(line: str) -> Signature:
     """One signature line, without its newline.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the line is no signature line.
     """
     dash, rest = line[:2], line[2:]
     name, space, encoded = rest.partition(" ")

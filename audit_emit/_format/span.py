@@ -10,7 +10,7 @@ Span = tuple[str, str]
 """Two times, as ``ts`` of a record."""
 
 UNTIMED: Span = "0000-01-01T00:00:00.000000000Z", "9999-12-31T23:59:59.999999999Z"
-"""Of lines among which there is one whose time cannot be told."""
+"""The span of lines of which one has no time that can be read."""
 
 _TS = re.compile(
     rb'\{"ts":"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z"'
@@ -25,11 +25,11 @@ def span_of(lines: list[bytes]) -> Span:
 def between(low: bytes, high: bytes) -> Span:
     """The earliest and the latest ``ts`` of lines, from their first and last one.
 
-    Where the first and the last line in the order of their bytes begin as records do, every other
-    one has what they begin with alike, and behind it a time that is between theirs as a text.
+    If the first and the last line in the order of their bytes begin as records do, every other line
+    has the same beginning, followed by a time between theirs, in the order of texts.
 
     Args:
-        low, high: these two, or what they begin with.
+        low, high: these two lines, or their beginnings.
     """
     if not (_TS.match(low) and _TS.match(high)):
         return UNTIMED

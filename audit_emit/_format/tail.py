@@ -1,4 +1,4 @@
-"""Reading the end of a segment: where the chain stands, and what was left there half done."""
+"""Reads the end of a segment: the head of the chain, and bytes after it that are no record."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from audit_emit._runtime.interrupts import let_through
 
 _WINDOW = 128 * 1024
 _FARTHEST = 8 * 1024 * 1024
-"""How far back a record is looked for at once, in memory."""
+"""How many bytes before the end are searched for a record in memory."""
 
 _FAR_SECONDS = 0.015
-"""How long one is looked for beyond that, and what follows it is hashed. An end of more foreign
-bytes than that takes is declared in part: its last ``_FARTHEST`` bytes."""
+"""How long the search continues before that, together with the hash of the bytes after the record.
+If there are more foreign bytes than that, only the last ``_FARTHEST`` are declared."""
 
 _BLOCK = 1024 * 1024
 
 _LONGEST = 256 * 1024
-"""Bytes of a line that may be a record; the emitter's are a quarter of that."""
+"""The most bytes of a line that is examined as a record; the emitter writes a quarter of that."""
 
 _CANDIDATES = 1000
 _LEGACY = 64
 
 
 class Dirt(NamedTuple):
-    """Bytes after the last record that are no record: torn, or written by somebody else."""
+    """Bytes after the last record that are no record: a torn one, or written by other programs."""
 
     offset: int
     length: int
@@ -44,23 +44,23 @@ class Dirt(NamedTuple):
 
 
 class End(NamedTuple):
-    """What the end of a segment says."""
+    """The end of a segment: the last record, and the bytes after it."""
 
     head: Head | None
     dirt: Dirt | None
     unended: bool
-    """A whole last record lacks only its newline."""
+    """Whether the last record is whole but has no newline."""
 
     @property
     def closed(self) -> bool:
-        """Whether a record can be appended as it is."""
+        """Whether a record can be appended without closing the last line first."""
         return not self.unended and (self.dirt is None or self.dirt.closed)
 
 
 def pread(descriptor: int, length: int, offset: int) -> bytes:
-    """Read from a place in a file; in two steps on a platform that has no call for both.
+    """Read at an offset of a file; with two calls on a platform that has no ``pread``.
 
-    Then nobody else may use the descriptor meanwhile, and who writes must append.
+    No other thread may use the descriptor then, and all writers must have it in append mode.
     """
     if hasattr(os, "pread"):
         return os.pread(descriptor, length, offset)
@@ -74,11 +74,11 @@ def read_end(descriptor: int, size: int, *, far: bool = True, deadline: float = 
     Args:
         descriptor: an open segment.
         size: its length in bytes.
-        far: look for the record beyond the last 8 MiB, too.
-        deadline: until when to (``time.monotonic()``); 0 for as long as it takes.
+        far: search for the record before the last 8 MiB, too.
+        deadline: when to give that up (``time.monotonic()``); 0 for never.
 
     Raises:
-        OSError: the file cannot be read; with ``ETIMEDOUT``, not by the deadline.
+        OSError: the file cannot be read; ``ETIMEDOUT`` if not by the deadline.
     """
     window = _WINDOW
     while True:
@@ -96,7 +96,7 @@ def read_end(descriptor: int, size: int, *, far: bool = True, deadline: float = 
 
 
 def head_of(line: bytes) -> Head | None:
-    """The head that a chain can go on from; what a forged number leaves no room for is none."""
+    """The head that a line states; ``None`` if its ``seq`` is so high that it must be forged."""
     head = any_head_of(line)
     return head if head is not None and head.seq < MAX_SEQ else None
 
@@ -117,7 +117,7 @@ def first_seq(descriptor: int) -> int | None:
 
 
 def read_growth(descriptor: int, start: int, size: int) -> Head | None:
-    """The head after other processes appended whole records; ``None`` when it is not that simple.
+    """The head after other processes appended; ``None`` if ``read_end`` must look at the file.
 
     Args:
         start: the size that was known, the end of a record.
@@ -154,7 +154,7 @@ def _end(data: bytes, base: int, head: Head | None, after: int) -> End:
 
 
 def _far_end(descriptor: int, start: int, data: bytes) -> End | None:
-    """The end of a segment whose bytes from ``start`` on hold no record, if there is time."""
+    """The end of a segment with no record from ``start`` on; ``None`` if there is no time."""
     if _foreign_from(data):
         return None  # records from before there was a chain: what follows them is near
     deadline = time.monotonic() + _FAR_SECONDS
@@ -173,11 +173,11 @@ def _far_end(descriptor: int, start: int, data: bytes) -> End | None:
 
 
 def _record_before(descriptor: int, stop: int, deadline: float) -> tuple[Head | None, int] | None:
-    """The last record before an offset, and where what follows it begins; ``None``: no time."""
+    """The last record before an offset, and the offset of its end; ``None`` if out of time."""
     while stop > 0:
         if time.monotonic() > deadline:
             return None
-        # A record that a block holds in part is whole in the one before, which overlaps it.
+        # Blocks overlap, so a record that is cut off in one is whole in the one before it.
         start = max(0, stop - _BLOCK - _LONGEST)
         head, after = _last_record(_read(descriptor, start, stop))
         if head is not None:
@@ -187,10 +187,10 @@ def _record_before(descriptor: int, stop: int, deadline: float) -> tuple[Head | 
 
 
 def _last_record(data: bytes) -> tuple[Head | None, int]:
-    """The last record, and where what follows it begins.
+    """The last record, and the place of the bytes after it.
 
-    Only what looks like the end of a record is read as one, so that megabytes of foreign lines
-    cost no more than their length.
+    Only bytes that look like the end of a record are examined, so that megabytes of foreign lines
+    cost no more than one search.
     """
     stop = len(data)
     for _ in range(_CANDIDATES):
@@ -210,7 +210,10 @@ def _last_record(data: bytes) -> tuple[Head | None, int]:
 
 
 def _foreign_from(data: bytes) -> int:
-    """Where the bytes begin that are no record: after those from before there was a chain."""
+    """Where the first of the last ``_LEGACY`` lines begins that is no record without a chain.
+
+    0 if none of these lines is a record, as versions without chains wrote it.
+    """
     clean = begin = len(data)
     seen_legacy = False
     for _ in range(_LEGACY):

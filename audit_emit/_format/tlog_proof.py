@@ -1,8 +1,8 @@
-"""The proof of one record as other people's programs read it: C2SP tlog-proof.
+"""The proof of one record in a format that other programs read: C2SP tlog-proof.
 
 Pure. https://c2sp.org/tlog-proof: the place of the record, the hashes of its inclusion proof, and a
-signed note with the signatures of the log and of its witnesses. The line ``extra`` has the entry:
-the body of the record, which is what is hashed, so that the file needs nothing beside it.
+signed note with the signatures of the log and of its witnesses. The line ``extra`` has the entry,
+which is the body of the record, so that the file alone is enough to compute the leaf hash.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _FILE = re.compile(
 
 
 class TlogProof(NamedTuple):
-    """The content of such a file; nothing of it is checked yet.
+    """The content of a file with a tlog-proof; nothing of it is checked yet.
 
     Attributes:
         entry: the body of the record.
         leaf_index: ``seq`` - 1.
         path: hashes from the leaf's sibling up (RFC 9162, section 2.1.3).
-        note: a checkpoint, with who signed it.
+        note: a checkpoint with its signatures.
     """
 
     entry: bytes
@@ -54,10 +54,10 @@ class TlogProof(NamedTuple):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> TlogProof:
-        """What ``to_bytes`` wrote.
+        """Read what ``to_bytes`` wrote.
 
         Raises:
-            ValueError: it is no such file, or has no entry.
+            ValueError: the data are no such file, or have no entry.
         """
         found = _FILE.match(data, len(HEADER)) if data.startswith(HEADER) else None
         if found is None:
@@ -79,15 +79,15 @@ class TlogProof(NamedTuple):
 
     @property
     def head(self) -> Head | None:
-        """The place in the chain that the record states; ``None`` where it is no record."""
+        """The head that the record states; ``None`` where the entry is no record."""
         is_line = self.entry.endswith(b"}") and b"\n" not in self.entry
         return head_of(self.record) if is_line else None
 
     def judge(self, ring: KeyRing) -> Judgement:
-        """Whether the record is in the log that a key of the ring speaks for.
+        """Check that the record is in a log whose checkpoint a key of the ring has signed.
 
-        Witnesses are not asked for here: ``verify`` and other programs hold the note against a
-        policy.
+        Cosignatures of witnesses are not checked here: ``verify`` and other programs check the note
+        with a policy.
         """
         head = self.head
         if head is None:

@@ -1,8 +1,8 @@
 """The records that no signature covers yet: how many there may be, and how old. Pure.
 
-Whoever can write to a log can extend it, so what comes after the newest signature is worth only as
-much as it is short and young. How often a log is signed it says itself, in ``audit.started``; that
-is believed where a signature covers it.
+An attacker who can write to a log can extend it, so the records after the newest signature must be
+few and young. How often a log is signed is recorded in its own ``audit.started``, which is trusted
+if a signature covers that record.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from audit_emit._format.record import ts_of
 
 SECOND = 10**9
 BURST = 3 * SECOND
-"""Nanoseconds between two looks of the signer (one second), and to read and sign what came since:
-any number of records may be that young."""
+"""Nanoseconds that the signer may need: it checks the log every second, and then reads and signs
+the new records. Records may be that young without a signature, however many they are."""
 
 _FOREVER = 1 << 32
 _TS = slice(7, 37)
@@ -29,7 +29,7 @@ class Policy(NamedTuple):
     Attributes:
         every: records.
         interval: seconds.
-        told: a signed record says so; else it is what is demanded of a log that does not say.
+        told: whether a signed record states it; if not, it is the default for logs without one.
     """
 
     every: int = 10_000
@@ -38,7 +38,7 @@ class Policy(NamedTuple):
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Policy | None:
-        """The one that ``fields`` of ``audit.started`` hold; ``None`` when they hold none."""
+        """The policy in ``fields`` of ``audit.started``; ``None`` if they have none."""
         every, interval = fields.get("checkpoint_every"), fields.get("checkpoint_interval")
         if type(every) is not int or isinstance(interval, bool):
             return None
@@ -52,7 +52,7 @@ class Times(NamedTuple):
 
     Attributes:
         events: how many.
-        settled: how many of them were there long enough that they should be signed.
+        settled: how many of them are so old that they should be signed by now.
         earliest, latest: the lowest and the highest ``ts``; empty when there is none.
     """
 
@@ -75,8 +75,8 @@ class Tail(NamedTuple):
     """Records at the end of a log.
 
     Attributes:
-        others: those that are not about a checkpoint.
-        about: those that begin as an ``audit.checkpoint`` does.
+        others: all records but those of type ``audit.checkpoint``.
+        about: records of type ``audit.checkpoint``.
     """
 
     others: Times = Times()
@@ -87,11 +87,12 @@ class Tail(NamedTuple):
         return Tail(self.others.join(other.others), self.about.join(other.about))
 
     def counted(self, checkpoints: int) -> Times:
-        """What should be signed of it.
+        """The records that should be signed.
 
         Args:
-            checkpoints: that cover its beginning or more. Each has one record of its own that
-                nobody signs. More such records are somebody's who wants them not to be counted.
+            checkpoints: how many checkpoints cover its beginning or more. One record
+                ``audit.checkpoint`` for each of them need not be signed; any further ones are
+                counted, as an attacker may have written them.
         """
         more = self.about.events - checkpoints
         if more <= 0:
@@ -104,8 +105,8 @@ class Watch(NamedTuple):
     """Which records are counted one by one.
 
     Attributes:
-        after: those with a higher ``seq``.
-        low, high: records with a ``ts`` between them may be on their way to be signed.
+        after: only records with a higher ``seq``.
+        low, high: records with a ``ts`` between these may not be signed yet.
     """
 
     after: int
@@ -114,11 +115,11 @@ class Watch(NamedTuple):
 
     @classmethod
     def at(cls, as_of: int, after: int) -> Watch:
-        """At a time in nanoseconds."""
+        """The watch for a time in nanoseconds since 1970."""
         return cls(after, moment(as_of - BURST).encode(), moment(as_of + BURST).encode())
 
     def tail(self, lines: Iterable[bytes]) -> Tail:
-        """What is counted of these lines."""
+        """The counts of these lines."""
         times: tuple[list[bytes], list[bytes]] = [], []
         for line in lines:
             times[line.startswith(_CHECKPOINT, _KIND_AT)].append(line[_TS])
@@ -130,13 +131,13 @@ class Watch(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What is demanded of the newest signature.
+    """The requirements for the newest signature.
 
     Attributes:
-        as_of: the time, in nanoseconds since 1970.
-        max_unanchored: records that may come after it; ``None``: what the log's policy allows.
-        max_age: seconds since it was made; ``None``: as the policy says, if there are records that
-            should have been signed since.
+        as_of: the time of the check, in nanoseconds since 1970.
+        max_unanchored: how many records may come after it; ``None``: as the log's policy says.
+        max_age: how many seconds old it may be; ``None``: as the policy says, if there are records
+            that should have been signed since.
     """
 
     as_of: int
@@ -144,11 +145,11 @@ class Demand(NamedTuple):
     max_age: float | None = None
 
     def unmet(self, policy: Policy, tail: Times, signed: str) -> Iterator[str]:
-        """Why the signature is not enough.
+        """Sentences on why the signature is not enough; none if it is.
 
         Args:
             policy: of the log.
-            tail: what is counted of the records after the newest signature.
+            tail: the counts of the records after the newest signature.
             signed: when that was made, as a ``ts``.
         """
         yield from self._many(policy, tail)
@@ -185,5 +186,5 @@ class Demand(NamedTuple):
 
 
 def moment(ns: int) -> str:
-    """A time as records write it; what is before 1970 is 1970."""
+    """A time as ``ts`` of a record; for one before 1970, the beginning of 1970."""
     return ts_of(min(max(ns, 0), (1 << 62)))
