@@ -1,4 +1,4 @@
-"""Files that have their name only when they are whole: the old content or the new, never a part."""
+"""Files that get their name only when complete: readers see the old or the new content, no part."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["named_when_whole", "replace_file"]
 
 
 def unique() -> str:
-    """A part of a name that no other process takes."""
+    """A part of a file name that no other process uses."""
     return secrets.token_hex(4)
 
 
@@ -21,10 +21,10 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
     """Replace a file, durably. Several processes may do so at the same time.
 
     Raises:
-        OSError: it cannot be written, and the one before stays; or it is perhaps not durable.
+        OSError: it cannot be written, and the old content stays; or the new may not be durable.
     """
     path = os.fspath(path)
-    fresh = f"{path}.{unique()}.new"  # of nobody else: another one may be writing, too
+    fresh = f"{path}.{unique()}.new"  # a name of its own: another process may be writing, too
     with naming(path), named_when_whole(fresh, path, mode) as descriptor:
         write_all(descriptor, data)
     sync_directory(os.path.dirname(path) or ".", must=True)
@@ -34,11 +34,11 @@ def replace_file(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o600
 def named_when_whole(fresh: str, path: str, mode: int) -> Iterator[int]:
     """A descriptor to write a file with, which is synced and gets its name at the end of the block.
 
-    Where the block or that fails, nothing is left of it. The directory is not synced.
+    If the block or a step after it fails, the file is removed. The directory is not synced.
 
     Args:
-        fresh: its name until then, beside it, which nothing has.
-        mode: its permissions, but for those that the umask takes away.
+        fresh: its name until then, in the same directory, which no file has.
+        mode: its permissions, without those that the umask removes.
 
     Raises:
         OSError: it cannot be made, synced or renamed.

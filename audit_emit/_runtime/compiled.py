@@ -1,8 +1,8 @@
-"""The compiled leaf, where it was built: without it, Python does the same, slower.
+"""The compiled part, where it was built; without it, code in Python does the same, slower.
 
 It has functions that take values and return values (docs/compiled.md): ``encode_plain``, which
-``encoder`` makes from the rules; ``append``; ``linked``, ``parents`` and ``copied``, for those who
-verify.
+``encoder`` makes from the rules; ``append``; and ``linked``, ``parents`` and ``copied``, with which
+logs are verified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ else:
 __all__ = ["STALE", "SWITCH", "append", "copied", "encoder", "linked", "parents", "state"]
 
 SWITCH = "AUDIT_EMIT_SPEEDUPS"
-"""``0`` in the environment, when this is imported, keeps the compiled part out."""
+"""``0`` in this variable of the environment, at import, has Python used in its place."""
 
 state = "compiled"
 """``compiled``, or why it is not used."""
@@ -30,11 +30,11 @@ state = "compiled"
 append: Callable[..., tuple[Any, bytes, int, int, int, int, bool] | None] | None = None
 
 STALE = "interpreted (the compiled part is of other sources; `pip install --editable .` renews it)"
-"""A source tree went on, and what was compiled of it stayed: they may no longer fit together."""
+"""A source tree has changed since the compiled part was built: the two may not fit any more."""
 
 
 def _is_stale(made_of: str) -> bool:
-    """Whether the sources beside this package are not those that the compiled part was made of."""
+    """Whether the sources in this package are not those that the compiled part was built from."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     try:
         return native_sources.digest(os.path.join(package, "_native")) not in {"", made_of}
@@ -52,7 +52,7 @@ else:
     except ImportError as error:
         state = f"interpreted (the compiled part cannot be loaded: {error})"
     else:
-        # It may be so old that it has no such name, or lacks one of the functions.
+        # A build that is too old has no ``SOURCES``, and may lack one of the functions.
         if _is_stale(getattr(_part, "SOURCES", "")):
             state = STALE
         else:

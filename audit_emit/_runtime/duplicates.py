@@ -1,4 +1,4 @@
-"""Making a duplicate of an inherited descriptor, and asking what it is."""
+"""Makes a duplicate of an inherited descriptor, and finds out what kind of file it refers to."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Counters:
         invalid_contexts: calls with a ``ctx`` that is not a context, or has an unknown member.
         schema_violations: events whose fields do not fit the schema of their type.
         withheld: values of persons that are in no record, as there was no key to seal them under.
-        measured: no count: times and sizes, where somebody measures them (``_core/measured.py``).
+        measured: no count, but times and sizes, once ``_core/measured.py`` measures them.
     """
 
     _NAMES = (
@@ -65,7 +65,7 @@ class Counters:
         self.reset()
 
     def reset(self) -> None:
-        """Set all counts to 0, and begin to measure anew."""
+        """Set all counts to 0, and discard all measured times and sizes."""
         for name in self._NAMES:
             setattr(self, name, 0)
         for one in self.measured.values():

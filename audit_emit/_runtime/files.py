@@ -1,4 +1,4 @@
-"""Writing to files of our own."""
+"""Writing to files of this library."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DIRECTORY = (
     | getattr(os, "O_NONBLOCK", 0)
 )
 _FAILURES = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
-"""Of a disk; with other errors a file system says that it syncs no directories."""
+"""Errors of a disk. Any other error means that the file system cannot sync directories."""
 
 
 @contextmanager
 def naming(path: str) -> Iterator[None]:
-    """Let an error of the disk that names no place name this one: a write to a file does not."""
+    """Add a path to an ``OSError`` that has none, as those of ``os.write`` and ``os.fsync``."""
     try:
         yield
     except OSError as error:
@@ -44,10 +44,10 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def sync_directory(path: str, *, must: bool = False) -> None:
-    """Make the names in a directory durable; a file system that cannot is left alone.
+    """Make the names in a directory durable, if the file system can.
 
     Args:
-        must: one that can, and fails, is an error.
+        must: raise if the file system can but has failed.
 
     Raises:
         OSError: with ``must``, the disk is broken or full.

@@ -1,4 +1,4 @@
-"""A histogram of plain numbers: what is counted costs a tenth of a microsecond."""
+"""A histogram of plain numbers; to count one takes a tenth of a microsecond."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from bisect import bisect_left
 
 
 class Histogram:
-    """How many values there were up to each bound, and their sum.
+    """Counts values up to each bound, and their sum.
 
-    Not locked: a number may be lost where two threads add at once, as in no other counter here.
+    It has no lock, so a value may be lost where two threads add at the same moment.
 
     Args:
         bounds: upper bounds, included, in ascending order; one without a bound comes after them.
 
     Attributes:
         bounds: see above.
-        counts: one for each bound, of the values above the one before it; the last has no bound.
+        counts: per bound, the number of values up to it and above the bound before; the last one
+            is of the values above all bounds.
         total: the sum of all values.
     """
 

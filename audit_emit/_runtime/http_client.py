@@ -1,4 +1,4 @@
-"""One request to an HTTP server that nobody trusts: bounded in time and in what it answers."""
+"""One request to an HTTP server that is not trusted: its time and its answer are bounded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 SECONDS = 10.0
-"""For a whole request."""
+"""For a whole request, from its beginning to the end of the answer."""
 
 LONGEST = 64 * 1024
 _SAFE = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)
 
 
 class Answered(NamedTuple):
-    """What a server said: the status, the media type without parameters, and the bytes."""
+    """An answer: the status, the media type without parameters, and the bytes of the body."""
 
     status: int
     kind: str
@@ -27,10 +27,10 @@ class Answered(NamedTuple):
 
 
 def check_url(url: str) -> str:
-    """The same address, without slashes at its end.
+    """The address without slashes at its end.
 
     Raises:
-        ValueError: it is none of HTTP, or has a login, a query or a fragment.
+        ValueError: it is no address of HTTP, or has a login, a query or a fragment.
     """
     parts = urlsplit(url) if _SAFE.fullmatch(url) else None
     if parts is None or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
@@ -55,12 +55,12 @@ def ask(
         url: see ``check_url``.
         body: may be empty.
         kind: its media type.
-        seconds: after which it is given up, however slowly bytes come.
-        most: bytes of the answer; one that is longer is given up.
+        seconds: the time for the whole request, however slowly bytes arrive.
+        most: the most bytes of the answer.
 
     Raises:
         OSError: there is no answer, or not in time.
-        ValueError: the address is none, or the answer is too long or no HTTP.
+        ValueError: the address is not valid, or the answer is too long or not HTTP.
     """
     parts = urlsplit(check_url(url))
     secure = parts.scheme == "https"
@@ -87,7 +87,7 @@ def ask(
 
 
 class _Watch:
-    """Cuts a connection off when its time is over: a server that drips bytes is always in time."""
+    """Closes a connection after a time: slow single bytes never exceed the timeout of a socket."""
 
     def __init__(self) -> None:
         self.socket: socket.socket | None = None

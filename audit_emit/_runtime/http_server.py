@@ -1,8 +1,8 @@
 """A small HTTP server for other programs: bounded in connections, in time and in what it reads.
 
 It is ``http.server`` of the standard library with the limits that this one lacks: a client that
-sends its request one byte at a time, or that never reads the answer, is cut off, and so many
-clients at once that threads would run out are not let in. TLS is for a proxy before it.
+sends its request one byte at a time, or that never reads the answer, is cut off, and the number of
+open connections, each of which has a thread, is bounded. TLS is left to a proxy in front of it.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 CONNECTIONS = 64
-"""That are open at once; one more is closed at once."""
+"""How many are open at the same time; a further one is closed immediately."""
 
 LIFETIME_SECONDS = 30.0
-"""Of a connection, whatever happens on it. Clients open a new one."""
+"""The longest life of a connection, even if it is in use. Clients open a new one."""
 
 IDLE_SECONDS = 10.0
-"""For which a client may neither send nor take a byte."""
+"""The longest time in which a client neither sends nor takes a byte."""
 
 _LONGEST_PATH = 1024
 
 
 class Request(NamedTuple):
-    """What is asked for: ``GET`` or ``POST``, the path as it was sent, without its query."""
+    """A request: ``GET`` or ``POST``, and the path as it was sent, without its query."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is answered.
+    """An answer.
 
     Attributes:
         status: of HTTP.
@@ -54,7 +54,7 @@ class Answer(NamedTuple):
 
 
 def told(status: int, sentence: str) -> Answer:
-    """An answer for people: what is wrong."""
+    """An answer for people: a text that says what is wrong."""
     return Answer(status, f"{sentence}\n".encode())
 
 
@@ -63,9 +63,9 @@ class Server(ThreadingHTTPServer):
 
     Args:
         host, port: where it listens; port 0 for any.
-        respond: makes the answer. What it raises is an answer of status 500 that tells nothing.
-        most: bytes that the body of a ``POST`` may have; without it there is no ``POST``.
-        failed: told of what ``respond`` raises.
+        respond: makes the answer. If it raises, the answer has status 500 and gives no reason.
+        most: the most bytes of the body of a ``POST``; without it ``POST`` is refused.
+        failed: gets the exceptions of ``respond``.
     """
 
     daemon_threads = True
@@ -90,7 +90,7 @@ class Server(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        """As that of TCP: the name of this host, which nobody needs, may take long to find out."""
+        """As ``TCPServer``: without the name of this host, which may take long to look up."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -133,7 +133,7 @@ class Server(ThreadingHTTPServer):
                     request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nobody's trouble."""
+        """Ignore it: a client that has disconnected is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(405, "this server only answers GET")
             return
         lengths = self.headers.get_all("Content-Length", [])
-        # Of two a proxy may take the other one, and see another end of the request.
+        # With two of them, a proxy may obey the other one, and see another end of the request.
         length = lengths[0] if len(lengths) == 1 else ""
         if not (length.isascii() and length.isdecimal()) or "Transfer-Encoding" in self.headers:
             self._refuse(411, "the length of the body is needed")
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             return told(414, "no path here is that long")
         try:
             return self.server.respond(Request(method, path, body))
-        except Exception as error:  # noqa: BLE001 - told to who runs the server, not to who asks
+        except Exception as error:  # noqa: BLE001 - reported to the operator, not to the client
             self.server.failed(error)
             return told(500, "that failed here; whoever runs this server was told why")
 
@@ -203,9 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(made.body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the base class finds wrong with a request, without a page of HTML."""
+        """Answer an error that the base class finds in a request, as text and not as HTML."""
         del explain
         self._refuse(code, message or "that is no request")
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - of the base class
-        """Nothing: what clients send is not shown on a terminal."""
+        """Log nothing: the text of clients must not reach a terminal."""

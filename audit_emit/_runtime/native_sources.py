@@ -1,7 +1,7 @@
-"""What the compiled part is made of: its build keeps the digest, and an import compares it.
+"""The checksum of the sources of the compiled part: a build keeps it, and an import compares it.
 
-A source tree that is installed as it stands (``pip install --editable``) changes under its compiled
-part. ``hatch_build.py`` loads this file by itself, so it imports nothing of the package.
+In a source tree that is installed in place (``pip install --editable``), the sources may change
+after the build. ``hatch_build.py`` loads this file alone, so it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["digest"]
 def digest(directory: str) -> str:
     """The checksum of the C sources in a directory; an empty text where there are none.
 
-    It tells versions of one source tree apart, and is no proof against anybody.
+    It tells versions of one source tree apart; it does not protect against manipulation.
 
     Raises:
         OSError: one of them cannot be read.
@@ -32,5 +32,5 @@ def digest(directory: str) -> str:
 
 
 def _is_source(name: str) -> bool:
-    """Whether a file is one, as against what an editor keeps beside it (``.#plain.c``)."""
+    """Whether a file is a C source, and not a temporary file of an editor (``.#plain.c``)."""
     return name.endswith((".c", ".h")) and not name.startswith(".")

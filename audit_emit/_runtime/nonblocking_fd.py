@@ -31,7 +31,7 @@ RECHECK_NS = 1_000_000
 """The descriptor is checked again when the last check is older than this, in nanoseconds."""
 
 _AGAIN_NS = 50_000_000
-"""After the system had no descriptor for a duplicate, none is requested for so many nanoseconds."""
+"""Nanoseconds until a duplicate is requested again after the system had no descriptor for one."""
 
 _SLOW_SECONDS = 0.005
 """How long a line waits while another thread writes the rest of an earlier line."""
@@ -56,17 +56,17 @@ def _cut(line: bytes, room: int) -> bytes:
 
 
 NUMBERS = Struct("=5q2Q")
-"""The descriptor and its duplicate; the most bytes of a line; flags of ``pwritev``; how long it
-need not be looked at again; device and inode of the file that both refer to."""
+"""The descriptor and its duplicate; the most bytes of a line; flags of ``pwritev``; nanoseconds for
+which a check of the descriptor holds; device and inode of the file that both refer to."""
 
 
 class Direct(NamedTuple):
-    """What a line can be written to in one system call, which takes all of it or nothing at once.
+    """A descriptor to which one system call writes a line as a whole or not at all.
 
     Attributes:
-        numbers: ``NUMBERS``.
+        numbers: see ``NUMBERS``.
         prefix: the beginning of every line.
-        duplicate: stays open as long as this is there.
+        duplicate: stays open as long as this object exists.
     """
 
     numbers: bytes
@@ -112,9 +112,9 @@ class Descriptor:
         self._dup: Owned | int = -1
         self._identity: Identity | None = None
         self.checked: int = 0
-        """When it was last looked at (``time.time_ns``)."""
+        """When the descriptor was last checked (``time.time_ns``)."""
         self.direct: Direct | None = None
-        """How it can be written to by others than this; ``None`` where that needs care."""
+        """How a line may be written without ``write``; ``None`` while only ``write`` is safe."""
         self._nowait = False
         self._asks = False
         """Whether to ask for room before each write, because the write itself could block."""
@@ -220,10 +220,10 @@ class Descriptor:
     def _send(self, dup: int, data: bytes, line: bytes, *, is_rest: bool = False) -> bool:
         """One system call; whether the system accepted all of it.
 
-        What was accepted is known also when an interrupt comes right behind it: the call and its
-        result are one step (``list.extend``), and the one that notes it (``finally``) has no call,
-        before which an interrupt could come. Nor is there one between the look whether it is still
-        the rest of a line, which in a forked child it is not, and the call.
+        The number of accepted bytes is known even if an interrupt comes right after the call: the
+        call and the storing of its result are one step (``list.extend``), and the code that uses it
+        (``finally``) calls nothing, so no interrupt can come before it. For the same reason no
+        fork can come between the check whether this is the rest of a line, and the call.
         """
         size = len(data)
         sent: list[int] = []

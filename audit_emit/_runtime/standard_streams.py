@@ -2,9 +2,9 @@
 
 When descriptor 1 refers to another file than before, there are two possibilities. The file was put
 there on purpose, with ``dup2``: a log was reopened (gunicorn), a test runner captures output, a
-daemon has left its terminal. Then our lines belong into it. Or the application has closed the
+daemon has left its terminal. Then our lines must go there. Or the application has closed the
 descriptor, and the system has given the number to the next file or connection that was opened. Then
-they do not.
+our lines must not go there.
 """
 
 from __future__ import annotations

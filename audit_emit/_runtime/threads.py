@@ -54,7 +54,7 @@ def prepare_exit() -> None:
 
 
 class _Token:
-    """Is only held by a thread, and gone with it."""
+    """Only the thread has a reference to it, so it is gone when the thread is."""
 
 
 class Background:

@@ -1,4 +1,4 @@
-"""What went wrong with a connection or a file, in the words of the operating system."""
+"""Errors of a connection or a file, in the words of the operating system."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _DEEPEST = 8
 def words_of(error: BaseException) -> str:
     """A sentence such as "connection refused" for an error that a library has wrapped.
 
-    A client of HTTP says ``[Errno 111] Connection refused``, or only the name of its own class.
-    The error of the system is what it was raised from. Where there is none, nothing of the wrapped
-    text is repeated: it may hold an address with its secrets.
+    The text of an HTTP client's error is ``[Errno 111] Connection refused``, or only the name of a
+    class. The error of the system is among its causes. If there is none, the text of the error is
+    not repeated: it may hold an address with secrets.
     """
     found: BaseException | None = error
     for _ in range(_DEEPEST):
@@ -26,7 +26,7 @@ def words_of(error: BaseException) -> str:
 
 
 def why_not_opened(error: Exception) -> str:
-    """Why a file is not opened or read, without its name, which may be a secret in a wrong place.
+    """Why a file cannot be opened or read, without its name, which may be a misplaced secret.
 
     Args:
         error: of ``open``; a ``ValueError`` or ``TypeError`` if no file can have such a name.

@@ -1,4 +1,4 @@
-"""Where the database is: what is given to us, and what of it may be shown."""
+"""The address of a database, and the part of it that may be shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from audit_emit.errors import ConfigError
 
 SCHEMES = ("postgresql://", "postgres://")
 FILE_SCHEME = "postgresql+file://"
-"""An address that is the first line of a file: a secret that an orchestrator mounts."""
+"""The scheme of an address that is in a file, as orchestrators mount secrets."""
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%00")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -24,14 +24,14 @@ _SHOWN = frozenset(
 
 
 def is_address(text: object) -> TypeGuard[str]:
-    """Whether this is an address of a database, and no path."""
+    """Whether this is the address of a database, and no path."""
     return isinstance(text, str) and text.startswith((*SCHEMES, FILE_SCHEME))
 
 
 def scheme_of(text: str) -> str:
-    """The scheme of an address of any kind, such as ``s3://``; empty for what is none.
+    """The scheme of an address of any kind, such as ``s3://``; empty if it is no address.
 
-    Of an address that is not understood nothing else may be shown: it may hold a password.
+    Of an unknown address nothing else may be shown, as it may hold a password.
     """
     found = _SCHEME.match(text)
     return found.group() if found is not None else ""
@@ -44,12 +44,11 @@ class Address:
     Args:
         text: ``postgresql://user@host:port/database?parameter=…`` as libpq takes it, also
             ``postgresql://?service=NAME`` (``PGSERVICE``, ``PGPASSFILE`` and the other variables
-            of libpq count, too); or ``postgresql+file:///path/of/a/file`` that holds one.
-
+            of libpq are used, too); or ``postgresql+file:///path/of/a/file`` with such an address.
         name: of the setting, for errors.
 
     Raises:
-        ConfigError: it is none, or its file cannot be read.
+        ConfigError: the address is not valid, or its file cannot be read.
     """
 
     __slots__ = ("_file", "_name", "_text")
@@ -70,7 +69,7 @@ class Address:
         """The address as libpq takes it, with the password; a file is read anew each time.
 
         Raises:
-            ConfigError: the file cannot be read, or holds none.
+            ConfigError: the file cannot be read, or holds no address.
         """
         if not self._file:
             return self._text
@@ -84,10 +83,10 @@ class Address:
 
     @classmethod
     def chosen(cls, text: str) -> tuple[Address, dict[str, str | None]]:
-        """An address, and which chains are meant: what stands behind ``#``.
+        """Split an address from the choice of chains after ``#``.
 
         Raises:
-            ConfigError: it is none, or chooses by something else.
+            ConfigError: the address is not valid, or the choice is none of ``CHOICES``.
         """
         from urllib.parse import parse_qsl  # noqa: PLC0415 - for those with a database only
 
@@ -136,10 +135,10 @@ class Address:
 
 
 def _checked(text: str, name: str) -> str:
-    """What every address must be; the message never repeats it.
+    """Check what every address must be; the message never repeats it.
 
-    An address is refused, and not only by libpq, where a password that is not escaped would be
-    taken for a host, a port, a path or a parameter, and shown as such.
+    An address is refused here, before libpq sees it, if a part of an unescaped password could be
+    taken for a host, a port, a path or a parameter, and be shown as such.
     """
     if not text.startswith(SCHEMES) or not text.isprintable() or len(text) > _MOST:
         raise ConfigError(
@@ -172,7 +171,7 @@ def _checked(text: str, name: str) -> str:
 
 
 def _has_ports(place: str) -> bool:
-    """Whether what stands behind the colon of each host is a number."""
+    """Whether the port of each host is a number."""
     hosts = place.rpartition("@")[2].split(",")
     ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
     return all(not port or port.isdecimal() for port in ports)

@@ -1,6 +1,6 @@
-"""The settings of the archive, from environment variables; imported for nobody else.
+"""The settings of the archive, from environment variables; imported only where there is one.
 
-Credentials are no settings of ours: boto3 finds them itself, in its own order (its environment
+Credentials are not among them: boto3 finds them itself, in its own order (its environment
 variables, its files, the role of the container or of the machine).
 """
 
@@ -23,10 +23,10 @@ ENCRYPTIONS = ("", "s3", "kms")
 LOCKS = ("", "governance", "compliance")
 PACKINGS = ("zst", "gz")
 HOT_DAYS = 90
-"""Days that records stay on the disk although they are archived."""
+"""Days that records stay on the disk after they were archived."""
 
 BATCH_BYTES = 64 * 1024 * 1024
-"""Of records of a database in one object; of files one segment is one object."""
+"""The most bytes of records of a database in one object; of files, each segment is one object."""
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _PATH = re.compile(r"[A-Za-z0-9!_.*'()=/-]{0,512}")
@@ -40,21 +40,22 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         bucket: its name.
         prefix: what the keys of all objects begin with; without a slash at either end.
-        endpoint: ``https://host:port`` of a store other than Amazon's; empty for that.
+        endpoint: ``https://host:port`` of another store than Amazon's; empty for Amazon's.
         region: empty for the one that boto3 finds.
         owner: the id of the account that the bucket must belong to; empty for any.
-        path_style: whether the bucket stands in the path, as most other stores want it.
-        checksum: what the store compares the bytes with that it received.
+        path_style: whether the bucket is in the path of the URL, as most other stores need it.
+        checksum: the kind of checksum with which the store checks received bytes.
         encryption: ``s3`` or ``kms`` for encryption by the store; empty for the bucket's default.
         kms_key: the id of the key for ``kms``; empty for the account's own.
         lock: the mode of Object Lock for each object; empty for none.
-        lock_days: for how long it is locked.
+        lock_days: how many days it is locked.
         pack: ``zst`` or ``gz``.
         batch_bytes: see ``BATCH_BYTES``.
         hot_days: see ``HOT_DAYS``.
-        prune: whether the worker may delete what is archived and older than that.
-        enabled: whether the worker works at all.
-        timeout: seconds that an answer of the store may take.
+        prune: whether the worker may delete records from the log that are archived and older than
+            ``hot_days``.
+        enabled: whether the worker does anything.
+        timeout: how many seconds an answer of the store may take.
     """
 
     bucket: str
@@ -77,7 +78,7 @@ class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shown(self) -> str:
-        """The address, which holds no secret."""
+        """The address ``s3://bucket/prefix``; it has no secret."""
         return f"{SCHEME}{self.bucket}/{self.prefix}".rstrip("/")
 
     def at(self, *parts: str) -> str:
@@ -93,14 +94,14 @@ def is_archive(text: object) -> TypeGuard[str]:
 def archive_settings(
     environ: Mapping[str, str], address: str = "", **given: Any
 ) -> ArchiveSettings:
-    """The settings of the environment, for an address that is given or the one that it names.
+    """The settings of the environment.
 
     Args:
-        address: ``s3://bucket/prefix``.
-        given: takes precedence over the environment, by the name of the attribute.
+        address: ``s3://bucket/prefix``; if empty, that of the environment.
+        given: values by the name of the attribute, which take precedence over the environment.
 
     Raises:
-        ConfigError: one cannot be used, or there is no address.
+        ConfigError: a setting cannot be used, or there is no address.
     """
     text = address or environ.get(f"{PREFIX}URL", "").strip()
     if not text:
@@ -117,10 +118,10 @@ def archive_settings(
 
 
 def check_address(text: str) -> None:
-    """Refuse what no archive can be at; what stands behind ``#`` is not looked at.
+    """Refuse an address at which no archive can be; a part after ``#`` is ignored.
 
     Raises:
-        ConfigError: it is so. The message does not repeat it.
+        ConfigError: the address is not valid. The message does not repeat it.
     """
     _split(text.partition("#")[0])
 
@@ -142,7 +143,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _hold_together(made: ArchiveSettings) -> None:
-    """Refuse what the store would refuse later, or what would not do what is meant."""
+    """Refuse combinations that the store would refuse later, or that have no effect."""
     if bool(made.lock) != bool(made.lock_days):
         raise ConfigError(f"{PREFIX}LOCK", "and its LOCK_DAYS are given together, or neither")
     if made.lock and made.checksum == "none":
@@ -228,4 +229,4 @@ _CHECKS: dict[str, Callable[[str, str], Any]] = {
     "enabled": _truth,
     "timeout": _seconds,
 }
-"""What the environment may set, by attribute; ``URL`` gives bucket and prefix."""
+"""The variables by attribute; ``URL`` gives bucket and prefix."""

@@ -1,6 +1,6 @@
-"""The settings as arguments, for type checkers: a name that is none, or a value of a wrong type.
+"""The settings as arguments, so that type checkers find unknown names and values of a wrong type.
 
-``CHECKS`` in ``checks.py`` is what counts at run time; a test holds the names here to it.
+At run time ``CHECKS`` in ``checks.py`` decides; a test compares the names.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from audit_emit._stores.base import ChainStore
 else:
     ChainStore = Given = Any
-    """Below the stores, and of those with schemas; whoever resolves an annotation needs a name."""
+    """Not imported at run time; annotations that are resolved then still need the names."""
 
 __all__ = ["Arguments"]
 
@@ -27,7 +27,7 @@ _Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 
 class Arguments(TypedDict, total=False):
-    """What ``configure`` and ``Emitter`` take by name; ``None`` counts as not given."""
+    """The arguments of ``configure`` and ``Emitter``; ``None`` counts as not given."""
 
     service: str | None
     jsonl: _Path | None

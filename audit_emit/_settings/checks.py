@@ -1,4 +1,4 @@
-"""What each setting may be: one check per setting, from an argument or from a variable's text."""
+"""One check per setting, for the value of an argument or the text of a variable."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _MIN_MAX_BYTES = 4096
 _MOST_BYTES = 2**62
 PIPE_BUF = 4096
 STDERR = "stderr"
-"""What ``stdout`` is where lines go to standard error."""
+"""The value of ``stdout`` with which lines go to standard error."""
 
 STORE_MEMBERS = (
     "traits", "sink", "attach", "unreturned", "append", "sync", "head", "health", "leave_word",
     "is_inside", "heal", "close", "after_fork",
 )  # fmt: skip
-"""What a ``ChainStore`` has; a test holds this to the protocol."""
+"""The members of a ``ChainStore``; a test compares them with the protocol."""
 
 Processor = Callable[[Any, str, dict[str, Any]], Any]
 
@@ -48,7 +48,7 @@ class Setting(NamedTuple):
 
 
 def _described(value: Any) -> str:
-    """What a bad value is, without showing it: it may be a key in the wrong variable."""
+    """A description of a bad value that does not show it: it may be a key in the wrong variable."""
     kind = bare_name(type(value))
     return f"a {kind} of {len(value)} characters" if isinstance(value, str) else f"a {kind}"
 
@@ -171,7 +171,11 @@ def _hash_key_file(name: str, value: Any) -> bytes | None:
 
 
 def secret_in_file(name: str, path: Any) -> bytes:
-    """What a file holds, without white space around it; ``ConfigError`` if that is nothing."""
+    """The content of a file, without white space around it.
+
+    Raises:
+        ConfigError: it cannot be read, or is empty.
+    """
     try:
         # A number would be a descriptor, which open() would take over and close.
         with open(os.fspath(path), "rb") as file:
@@ -226,7 +230,7 @@ def _store(name: str, value: Any) -> Address | ChainStore:
 
 
 def _chain_store(name: str, value: Any) -> ChainStore:
-    # Of its type first: a property may need what the store gets only when it is attached.
+    # Looked up on its type first: a property may only work once the store is attached.
     missing = [one for one in STORE_MEMBERS if not hasattr(type(value), one)]
     missing = [one for one in missing if not hasattr(value, one)]
     if isinstance(value, type) or len(missing) == len(STORE_MEMBERS):
@@ -302,7 +306,7 @@ SETTINGS: dict[str, Setting] = {
     "subject_keys": Setting("SUBJECT_KEYS", _subject_keys),
     "subject_actors": Setting("SUBJECT_ACTORS", _boolean),
 }
-"""What the environment may set; what is code (``processors``, ``on_error``, rules) it may not."""
+"""The settings that a variable may have: all but code (``processors``, ``on_error``, rules)."""
 
 CHECKS = {
     **SETTINGS,

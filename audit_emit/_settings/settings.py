@@ -1,6 +1,6 @@
 """Settings: one frozen value, checked when it is made, from arguments and the environment.
 
-Everything that can be wrong is told here, by ``ConfigError``, so that ``emit`` never has to.
+Every mistake in a setting raises ``ConfigError`` here, so that ``emit`` has none to report.
 ``docs/configuration.md`` describes every variable.
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from audit_emit._stores.base import ChainStore
 else:
     ChainStore = Schemas = Any
-    """Below the stores, and of those with schemas; whoever resolves an annotation needs a name."""
+    """Not imported at run time; annotations that are resolved then still need the names."""
 
 PREFIX = "AUDIT_EMIT_"
 
@@ -39,21 +39,21 @@ _SYSTEM_DIRECTORY = "/var/log/audit-emit"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What one emitter does. Made by ``settings()``, ``configure()`` or ``Emitter(...)``.
+    """The settings of one emitter. Made by ``settings()``, ``configure()`` or ``Emitter(...)``.
 
     Attributes:
         service: the name in every record, and the Loki label.
         jsonl: absolute path of the active segment; ``None`` when no file is kept.
-        store: what holds the chain instead of a file: the address of a PostgreSQL, or a
-            ``ChainStore`` of the application; ``None`` when none does. With an address and
-            ``jsonl``, the file is the record, and is shipped there.
-        chain_by: the member of the context that has a chain of its own for each value, in the
-            store: ``workspace_id``; empty for one chain.
+        store: holds the chain in place of a file: the address of a PostgreSQL database, or a
+            ``ChainStore`` of the application; ``None`` for none. With an address and ``jsonl``, the
+            chain is in the file, which is shipped to the database.
+        chain_by: the member of the context for each value of which the store has a chain of its
+            own: ``workspace_id``; empty for one chain.
         stdout: whether lines are written to standard output; ``stderr`` when they are written to
-            standard error, and descriptor 1 is left alone.
+            standard error, and descriptor 1 is not used.
         stdout_max_bytes: bytes of the longest stdout line; longer records become stubs.
         durability: ``os`` (page cache), ``group`` (synced within 200 ms) or ``always``.
-        max_bytes: size at which the active segment is closed.
+        max_bytes: size, in bytes, at which the active segment is closed.
         hash_key: key for held-back values; ``None`` redacts them.
         disabled: emit nothing at all.
         processors: structlog processors run on every event, after redaction.
@@ -61,14 +61,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             stops; see ``docs/configuration.md``.
         secret_keys: further key names whose values are secrets.
         safe_keys: key names that are never secrets.
-        redaction_rules: what else is secret in a text, besides what the library knows.
+        redaction_rules: further rules for secrets in texts, besides those of the library.
         hide_access_key_ids: whether the ids of access keys (``AKIA…``) are held back; the secret
             keys always are.
         redaction_report: whether ``_redacted`` in a record's fields says which rule held back what.
         checkpoint: whether the log is signed as it grows, in this process.
         signing_key: the keys of checkpoints, newest last; the newest one signs.
         origin: the name of the log in checkpoints, without its chain; see ``log_origin``.
-        checkpoint_state: where what was signed last is kept; beside the log by default.
+        checkpoint_state: path of the file with the last signed checkpoint; by default in the
+            directory of the log.
         schemas: what the fields of each declared event type must be; ``None`` for none.
         subject_keys: the store of the keys of persons (``Subject``), as an address such as
             ``slots:/path`` or ``openbao:KEY?slots=/path``; ``None`` where nothing is sealed.
@@ -103,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = {}
 
     def __post_init__(self) -> None:
-        # The class is public: what it is made with by hand is checked and taken as by configure.
+        # The class is public: arguments of its constructor are checked as those of ``configure``.
         given = {name: getattr(self, name) for name in CHECKS if name in self.__struct_fields__}
         for name, value in given.items():
             if (value is None and name in OPTIONAL) or self._is_default_path(name):
@@ -117,11 +118,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         can_be_sealed(self.subject_keys)
 
     def _is_default_path(self, name: str) -> bool:
-        """What lies there is found out, and told, by the first event: nobody has named it."""
+        """Whether it is the default path, which the first event checks, as nobody has named it."""
         return name == "jsonl" and self.sources.get(name) == "default"
 
     def public(self) -> dict[str, Any]:
-        """Every setting in a form that may be shown: the key is only said to be there."""
+        """Every setting in a form that may be shown; of a key only whether there is one."""
         return {
             "service": self.service,
             "jsonl": self.jsonl,
@@ -151,12 +152,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> Address | None:
-        """Where the database is; ``None`` when ``store`` is none."""
+        """The address of the database; ``None`` when ``store`` is not an address."""
         return self.store if isinstance(self.store, Address) else None
 
     @property
     def log_origin(self) -> str:
-        """``origin``, or what stands for it: ``audit_emit/<service>``."""
+        """``origin``, or its default, ``audit_emit/<service>``."""
         return self.origin or f"audit_emit/{self.service}"
 
     def fingerprint(self) -> str:
@@ -170,7 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(whole).hexdigest()
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """What rich shows, in tracebacks too: without this, the fields as they are."""
+        """What rich shows, also in tracebacks, in place of the fields, which hold keys."""
         return list(self.public().items())
 
     def __repr__(self) -> str:
@@ -191,7 +192,7 @@ def title_of(processor: Processor | OnError) -> str:
     """The name of a processor or an observer, for people."""
     try:
         name = getattr(processor, "__qualname__", None)
-    except Exception as error:  # noqa: BLE001 - asked for while an event is written
+    except Exception as error:  # noqa: BLE001 - called while an event is written
         let_through(error)
         name = None
     return name if type(name) is str else bare_name(type(processor))
@@ -254,10 +255,10 @@ _OF_REDACTION = ("redaction_file", "secret_keys", "redaction_rules", "hide_acces
 
 
 def rules_are_missing(*_: Any) -> NoReturn:
-    """A processor that withholds the fields of every event: rules that were asked for are missing.
+    """A processor that withholds the fields of every event, as configured rules are missing.
 
     Raises:
-        ConfigError: always. What was said when the settings were taken says why.
+        ConfigError: always. The reason was reported when the settings were read.
     """
     raise ConfigError("redaction_file", "could not be used, so nobody knows what is secret")
 
@@ -274,7 +275,7 @@ def _complete(
     store = values.get("store")
     is_object = store is not None and not isinstance(store, Address)
     if is_object and sources.get("jsonl") == "environment":
-        # What the program names comes first, and an object cannot be beside a file.
+        # Arguments come first, and a store that is an object excludes a file.
         del values["jsonl"], sources["jsonl"]
     _add_rules(values, sources)
     if "jsonl" not in values and not values.get("disabled") and store is None:
@@ -313,7 +314,7 @@ def _complete(
 
 
 def _add_rules(values: dict[str, Any], sources: dict[str, str]) -> None:
-    """What a file of rules says comes to what is given besides."""
+    """Add the rules of a file to those of other settings."""
     rule_set = values.pop("redaction_file", None)
     source = sources.pop("redaction_file", "")
     if rule_set is None:
@@ -329,7 +330,7 @@ def _add_rules(values: dict[str, Any], sources: dict[str, str]) -> None:
 
 
 def _nearer(values: dict[str, Any], sources: dict[str, str], key: str) -> None:
-    """Take the key or its file: an argument comes first, also when these are two settings."""
+    """Take a key or its file: that of an argument comes before that of the environment."""
     from_file = values.pop(f"{key}_file", None)
     source = sources.pop(f"{key}_file", "")
     nearer = sources.get(key) != "argument" and source == "argument"
@@ -339,7 +340,7 @@ def _nearer(values: dict[str, Any], sources: dict[str, str], key: str) -> None:
 
 
 def system_directory(service: str) -> str:
-    """Where the logs of ``service`` lie by default on this machine."""
+    """The default path of the logs of ``service`` on this machine."""
     return f"{_SYSTEM_DIRECTORY}/{service}"
 
 
@@ -357,9 +358,9 @@ def default_path(service: str, environ: Mapping[str, str]) -> str:
 
 
 def passed_over(found: Settings) -> str:
-    """The system directory, where the log lies elsewhere as that cannot be written; else nothing.
+    """The system directory, if the log is elsewhere only because that cannot be written.
 
-    Nobody has named the place then, so whoever is told of it must be told why it is that one.
+    Otherwise empty. The path was not configured then, so messages with it must give the reason.
     """
     system = system_directory(found.service)
     is_default = found.jsonl is not None and found.sources.get("jsonl") == "default"
@@ -367,7 +368,7 @@ def passed_over(found: Settings) -> str:
 
 
 def _can_hold_files(directory: str) -> bool:
-    """Whether files can be made in ``directory``, or it can be made itself."""
+    """Whether files can be created in ``directory``, or the directory itself can be."""
     while not os.path.lexists(directory):
         directory = os.path.dirname(directory)
     return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK)

@@ -1,4 +1,4 @@
-"""The settings of those who sign: checked like all others, and imported for nobody else."""
+"""The settings of signing: checked like all others, and imported only where they are used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audit_emit.errors import ConfigError
 if TYPE_CHECKING:
     from audit_emit._signing.trusted_keys import KeyRing
 else:
-    # That module is loaded for those who sign, but whoever resolves an annotation needs a name.
+    # That module is only imported to sign; annotations that are resolved still need the name.
     KeyRing = Any
 
 __all__ = ["KeyRing", "can_be_signed", "origin", "signing_key", "signing_key_file"]
@@ -22,7 +22,7 @@ _ORIGIN = re.compile(r"[!-*,-~]{1,200}")
 
 def signing_key(name: str, value: Any) -> KeyRing | None:
     """The keys in a text, an HMAC key, or a ring."""
-    from audit_emit._signing import trusted_keys as signing  # noqa: PLC0415 - only for those who sign
+    from audit_emit._signing import trusted_keys as signing  # noqa: PLC0415 - only to sign
 
     if value is None or value in ("", b""):
         return None
@@ -41,7 +41,7 @@ def signing_key(name: str, value: Any) -> KeyRing | None:
 
 def signing_key_file(name: str, value: Any) -> KeyRing | None:
     """The keys in a file."""
-    from audit_emit._signing import trusted_keys as signing  # noqa: PLC0415 - only for those who sign
+    from audit_emit._signing import trusted_keys as signing  # noqa: PLC0415 - only to sign
 
     if value is None or value == "":
         return None
@@ -72,7 +72,7 @@ def origin(name: str, value: Any) -> str | None:
 
 
 def checkpoint_state(name: str, value: Any) -> str | None:
-    """Where the signer keeps what it signed last, as an absolute path."""
+    """The file in which the signer keeps its last checkpoint, as an absolute path."""
     if value is None or value == "":
         return None
     try:
@@ -91,7 +91,7 @@ def checkpoint_state(name: str, value: Any) -> str | None:
 
 
 def can_be_signed(*, checkpoint: bool, key: KeyRing | None) -> None:
-    """Check that what is asked for is there.
+    """Check that there is a key if checkpoints are to be made.
 
     Raises:
         ConfigError: checkpoints are to be made, and there is no key.
