@@ -35,11 +35,11 @@ STRICT_SECONDS = 10.0
 """How long ``emit_strict`` waits for the store."""
 
 IDLE_SECONDS = 30.0
-"""Time without work after which the thread ends; the next event starts another one."""
+"""Seconds without work after which the thread ends; the next event starts another one."""
 
 _PACE_SECONDS = 0.005
-"""From the beginning of an append to that of the next. In a service that emits 2,000 events a
-second, an append for each of them would keep a processor busy, and ``emit`` out of its caches."""
+"""Seconds from the beginning of an append to that of the next. In a service that emits 2,000 events
+a second, an append for each would keep a processor busy, and ``emit`` out of its caches."""
 
 _LONGEST_SECONDS = 5.0
 """The longest pause after a failure; each pause is twice as long as the one before."""
@@ -51,13 +51,13 @@ _HURRIED_SECONDS = 0.05
 """The longest pause after a failure while a caller waits for an answer."""
 
 _TICK_SECONDS = 0.1
-"""Between two tries of work that is not due yet, such as the declaration of a gap."""
+"""Seconds between two tries of work that is not due yet, such as the declaration of a gap."""
 
 _STEP_SECONDS = 0.005
 
 _LOOK_SECONDS = 0.5
-"""After which a caller looks for its answer itself, as an interrupt may have kept the caller
-before from waking it."""
+"""Seconds after which a caller looks for its answer itself, as an interrupt may have kept the
+caller before from waking it."""
 
 
 class _Request:

@@ -65,7 +65,7 @@ def configure(**settings: Unpack[Arguments]) -> Emitter:
 
 
 def set_emitter(emitter: Emitter) -> Emitter:
-    """Make ``emitter`` the process-wide one, and close the one before."""
+    """Make ``emitter`` the process-wide one, close the one before, and return ``emitter``."""
     if redirect is not None:
         return redirect(emitter)
     old = swap_emitter(emitter)

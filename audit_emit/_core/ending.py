@@ -19,7 +19,7 @@ _SECONDS = 2.0
 
 
 def give_up_line(outbox: Outbox) -> bool:
-    """Count a line as lost that the mirror took in part; whether there was one."""
+    """Count a line that the mirror took in part as lost; returns whether there was one."""
     ts = outbox.mirrored.give_up()
     if ts is None:
         return False

@@ -29,8 +29,8 @@ def report(emitter: Emitter) -> dict[str, Any]:
     Returns:
         ``status``, of now: ``ok``; ``degraded`` (events are safe, but late, or not on every
         sink, or without their fields, as a processor failed); ``failing`` (events cannot reach
-        the file now, or a loss is not yet declared); or ``off`` (nothing is recorded, and nothing
-        is meant to be). ``losses``: ``events`` and
+        the store now, or a loss is not yet declared); or ``off`` (nothing is recorded, as the
+        settings say). ``losses``: ``events`` and
         ``lines`` of stdout that were lost since the start of this process, and ``last_event`` and
         ``last_line``, their ``ts`` or ``None``; ``records`` and ``last_record`` of records that
         were removed from the file, as by a truncation. ``sinks``: per sink ``state``,

@@ -38,7 +38,7 @@ def usual(encode_plain: Encode, ctx: AuditContext) -> tuple[str, str] | None:
 
     Returns:
         From the value of ``workspace_id`` up to that of ``fields``, and the members of the trace,
-        as ``record`` makes them; ``None`` where they have to be looked at one by one.
+        as ``record`` makes them; ``None`` where each must be treated by itself (``identities``).
     """
     workspace, user, kind = ctx.workspace_id, ctx.user_id, ctx.actor_kind
     request, trace, span = ctx.correlation_id, ctx.trace_id, ctx.span_id

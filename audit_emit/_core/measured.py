@@ -33,7 +33,7 @@ SIZES = (256.0, 512.0, 1024.0, 2048.0, 4096.0, 16384.0, 65536.0, 262144.0, 10485
 
 
 class Measured:
-    """What was measured of one emitter in this process.
+    """The measurements of one emitter in this process.
 
     Attributes:
         durations: of calls of ``emit``, in seconds.

@@ -22,7 +22,7 @@ _GAP_TYPE = b'Z","event_type":"audit.gap"'
 
 
 def in_time(deadline: float) -> bool:
-    """Whether a deadline of ``time.monotonic()`` is still to come; 0 is none."""
+    """Whether a deadline (``time.monotonic()``) is in the future; 0 means no deadline."""
     return not deadline or time.monotonic() < deadline
 
 
@@ -139,7 +139,7 @@ class MirrorQueue:
             time.sleep(0.01)
 
     def give_up(self) -> str | None:
-        """Count a line as lost that was begun; its ``ts``, or ``None`` when there is none."""
+        """Count a line that was begun as lost; returns its ``ts``, or ``None`` without one."""
         mirror = self.mirror
         if mirror is None or not mirror.is_unfinished:
             return None
@@ -153,7 +153,7 @@ class MirrorQueue:
         return self._pace.is_due()
 
     def owes_gap(self) -> bool:
-        """Whether something was lost besides lines that declared a loss."""
+        """Whether any line was lost that was not itself an ``audit.gap``."""
         return self.gap.lost > self._gaps_lost
 
     def declare(self, write: Callable[[Gap], None], *, at_end: bool) -> None:
@@ -183,7 +183,7 @@ class MirrorQueue:
     def count_forgotten(self, now_ns: int) -> None:
         """Account for the lines that there was no memory to remember.
 
-        A signal handler may fork at every call and at every turn of a loop: the child owes nothing.
+        A signal handler may fork at every call and at every turn of a loop: a child has none then.
         """
         ts = ts_of(now_ns) if self.forgotten else ""
         while True:

@@ -73,8 +73,8 @@ class Outbox:
         unmade: how many events there were of which, for lack of memory, not even that is known.
         pending: whether the next event has more to do than to be appended.
         last_loss: the ``ts`` of the last event that was lost.
-        ends: whether the process ends, and nobody comes later to try again.
-        place: see above.
+        ends: whether the process ends, so that nothing is tried again later.
+        place: of the store, for messages.
         requests: events whose callers wait until the thread has appended them.
     """
 

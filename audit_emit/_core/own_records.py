@@ -25,7 +25,7 @@ def append(
         outbox: whose store it goes to.
         event_type: begins with ``audit.``.
         fields: recorded as they are: neither redacted nor limited.
-        deadline: for what the store waits for (``time.monotonic()``); 0 for none.
+        deadline: until when the store may wait (``time.monotonic()``); 0 for none.
         by: see ``RecordBuilder.own``.
 
     Raises:

@@ -20,7 +20,7 @@ _TITLE_LIMIT = 128
 
 
 class _Named:
-    """What processors get as their logger: it has a name, every level, and nothing to log to."""
+    """The logger that processors get: it has a name and enables every level, but logs nothing."""
 
     name = "audit_emit"
     disabled = False

@@ -39,7 +39,7 @@ NOT_PERSONS = frozenset(("service", "cron"))
 _ONE = 5
 """Number of pieces of fields in which one value is sealed, and none held back."""
 _HALF = "\\ud"
-"""How a lone surrogate begins in the JSON of fields, which msgspec does not read again."""
+"""The beginning of a lone surrogate in the JSON of fields; msgspec does not decode one."""
 _NO_VALUE = f'"{WITHHELD}"'
 _NO_ACTOR = f',"user_id":{_NO_VALUE},'
 _Wire = tuple[RecordBuilder, str, str, object]
@@ -218,7 +218,7 @@ class SealingBuilder(RecordBuilder):
         return f"{before}{body}{BEFORE_ID}", new_id
 
     def _sealed_below(self, value: Any, steps: tuple[str | int, ...], new_id: str) -> Any:
-        """The same value with ciphertexts in it; nested no deeper than a walk goes."""
+        """The value with all values of persons in it sealed; ``steps``: its path in the fields."""
         if type(value) is Subject:
             plain = to_json(only_of(value.subject, value.value)).encode()
             return self._sealed(value.subject, plain, new_id, pointer_to(*steps))[1:-1]

@@ -23,11 +23,12 @@ from audit_emit._format.span import Span, between
 from audit_emit._format.unanchored import Tail, Watch
 
 _TOO_MANY = 10**19
-"""No ``seq`` has so many digits."""
+"""The lowest number with more digits than any ``seq`` has."""
 
 _VERSION = b',"v":1,"id":"'
 _SHAPES = 4
-"""Records with and without a trace, before and after another digit of ``seq``."""
+"""How many lengths of the end of a record are tried: with and without a trace, and before and after
+``seq`` gets another digit."""
 
 _KIND_AT = 36
 """The place of the event type in a record, if the fraction of its ``ts`` has nine digits."""
@@ -68,7 +69,7 @@ ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Mark(NamedTuple):
-    """The chain at one record.
+    """The state of the chain at one record.
 
     Attributes:
         seq, hash: of the record.

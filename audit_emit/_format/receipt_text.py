@@ -11,7 +11,7 @@ _TEXT = re.compile(r"([0-9a-f]{16}):([1-9][0-9]{0,18}):([0-9a-f]{64})")
 
 
 class Claim(NamedTuple):
-    """What a receipt claims: that this chain has this record at this place."""
+    """The claim of a receipt: the chain has a record with this ``seq`` and this hash, in hex."""
 
     chain: str
     seq: int

@@ -215,11 +215,11 @@ def unchained_prefix(line: str) -> str:
 
 
 def stub(line: bytes, limit: int) -> bytes:
-    """The same members with ``fields`` cut to what fits ``limit`` bytes (section 3).
+    """The stub of a record: all members, with ``fields`` cut to fit ``limit`` bytes (section 3).
 
     Args:
         line: a record line with its newline.
-        limit: bytes that the result, with its newline, may have.
+        limit: the most bytes of the result, with its newline.
     """
     record: dict[str, Any]
     try:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 SECONDS = 10.0
-"""For a whole request, from its beginning to the end of the answer."""
+"""The default time for a whole request, to the end of the answer."""
 
 LONGEST = 64 * 1024
 _SAFE = re.compile(r"https?://[!-~]{1,2000}", re.ASCII)

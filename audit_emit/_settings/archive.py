@@ -35,7 +35,7 @@ _LONGEST_DAYS = 36_500
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the archive is, and how objects are put there.
+    """The place of the archive, and how objects are stored there.
 
     Attributes:
         bucket: its name.

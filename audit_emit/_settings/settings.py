@@ -245,7 +245,7 @@ def settings(
 
 
 def _of(environ: Mapping[str, str], variable: str, name: str) -> str | None:
-    """A variable of the environment; an empty one is what ``${X:-}`` leaves, and counts as none."""
+    """A variable of the environment; ``None`` if it is empty, as ``${X:-}`` makes it."""
     given = environ.get(PREFIX + variable) or None
     # Files of variables leave blanks, and no path is meant to have any.
     return given.strip() if given is not None and name == "jsonl" else given
