@@ -1,9 +1,10 @@
-"""Anchors: places outside that keep a checkpoint, so that nobody can write another past later.
+"""Brings checkpoints to places outside, so that the log cannot be rewritten unnoticed later.
 
 A place is an address: ``file:/mnt/other/anchors.jsonl``, ``exec:/usr/local/bin/publish``,
 ``https://…``, ``s3://bucket/prefix`` (best with a lock) or ``tsa:https://…`` (a timestamp
-authority, RFC 3161). They come from ``AUDIT_EMIT_ANCHORS``, never from the log's directory: whoever
-writes there must not choose what is run or asked. ``anchors.jsonl`` has what was brought where.
+authority, RFC 3161). They come from ``AUDIT_EMIT_ANCHORS``, never from the log's directory: a
+process that can write there must not choose which program is run or which server is called.
+``anchors.jsonl`` lists which checkpoint was brought to which place.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from audit_emit.errors import AuditEmitError, ConfigError
 VARIABLE = "AUDIT_EMIT_ANCHORS"
 NAME = "anchors.jsonl"
 SECONDS = 30.0
-"""For a command, and for a timestamp authority."""
+"""Time limit in seconds for a command, and for a timestamp authority."""
 
 _NOWHERE = subprocess.DEVNULL
 _OURS = "AUDIT_EMIT_"
 _LONGEST_LINE = 64 * 1024
 _MOST = 1000
-"""Lines of ``anchors.jsonl`` that are looked at, from its end."""
+"""How many lines of ``anchors.jsonl`` are read, from its end."""
 
 
 class Anchored(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -186,7 +187,7 @@ class Anchors:
         self.places = tuple(where)
 
     def bring(self, newest: Checkpoint) -> dict[str, str]:
-        """Bring a checkpoint to each place that has not got it; by place, what went wrong."""
+        """Bring a checkpoint to each place that does not have it; errors in words, by place."""
         have = {one.place: one.size for one in reversed(list(self.done()))}
         failed: dict[str, str] = {}
         for place in self.places:
@@ -236,7 +237,7 @@ Stamped = Callable[[bytes, bytes], int | None]
 
 
 def stamped_by(certificates: bytes) -> Stamped:
-    """Checks tokens against the certificates of an authority, which whoever verifies names.
+    """Checks tokens against the certificates of an authority, which the verifier is given.
 
     Args:
         certificates: one or more, in PEM: the roots that are trusted.

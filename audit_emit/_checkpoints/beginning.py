@@ -104,8 +104,8 @@ def start_of(reader: LogReader, ring: KeyRing) -> Start | None:
         ring: the trusted keys.
 
     Returns:
-        The newest one that a trusted key signed; else the newest whose key is not here. Whoever
-        takes it compares the tree with a root that was signed.
+        The newest one that a trusted key signed; else the newest whose key is not here. The caller
+        must compare its tree with a root that was signed.
 
     Raises:
         OSError: the log cannot be read.
@@ -154,7 +154,7 @@ def newest_start(reader: LogReader, ring: KeyRing, chain: str) -> Start | None:
 
 
 def position_of(start: Start | None) -> Position:
-    """Where the tree over a log goes on: behind what was removed, or at the first record."""
+    """Where to begin the tree over a log: after what was removed, or at the first record."""
     if start is None:
         return Position.genesis()
     removal = start.removal

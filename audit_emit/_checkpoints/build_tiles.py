@@ -1,4 +1,4 @@
-"""Makes the tiles of a log complete up to its newest checkpoint, and looks at all of them."""
+"""Makes the tiles of a log complete up to its newest checkpoint, and checks all of them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from audit_emit._signing.trusted_keys import KeyRing
 from audit_emit.errors import CheckpointError
 
 _SHOWN = 1000
-"""Wrong tiles that are named at most."""
+"""The largest number of wrong tiles that a result names."""
 
 Progress = Callable[[int, int], None]
 
 
 class Looked(NamedTuple):
-    """What a look at the tiles of a log found.
+    """The result of checking the tiles of a log.
 
     Attributes:
         directory: the parent of ``tile``; empty where there are none at all.
@@ -46,7 +46,7 @@ class Looked(NamedTuple):
 
 
 def signed_by(reader: LogReader, ring: KeyRing) -> Checkpoint:
-    """The newest checkpoint that a key of the ring signed; without keys, whoever signed it.
+    """The newest checkpoint that a key of the ring signed; without keys, the newest of all.
 
     Raises:
         ValueError: there is none.
@@ -60,7 +60,7 @@ def signed_by(reader: LogReader, ring: KeyRing) -> Checkpoint:
 
 
 def look(reader: LogReader, ring: KeyRing, progress: Progress = lambda *_: None) -> Looked:
-    """Compare every tile with the root that was signed; of the log only checkpoints are read.
+    """Compare every tile with the signed root. Of the log only the checkpoints are read.
 
     Args:
         reader: of the log.
@@ -104,7 +104,7 @@ def _wrong(store: Store, newest: Checkpoint, total: int, progress: Progress) -> 
 
 
 def build(reader: LogReader, ring: KeyRing, progress: Progress = lambda *_: None) -> Looked:
-    """Make what is missing of the tiles, or all of them where they are wrong.
+    """Write the tiles that are missing, or all tiles if some are wrong.
 
     Args:
         reader: of the log.
@@ -112,7 +112,7 @@ def build(reader: LogReader, ring: KeyRing, progress: Progress = lambda *_: None
         progress: called with the records that were read and that there are.
 
     Returns:
-        What they are then.
+        The result of checking the tiles afterwards.
 
     Raises:
         ValueError: there is no checkpoint.

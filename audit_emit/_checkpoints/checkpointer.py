@@ -52,7 +52,7 @@ THRESHOLD = 100
 INTERVAL_SECONDS = 300.0
 LOCK_SECONDS = 10.0
 _MOST = 1 << 16
-"""Tiles are written for at most so many new records at once; beyond it ``prove`` writes them."""
+"""The most new records at once whose tiles are written; of more, ``prove`` writes the tiles."""
 
 Record = Callable[[str, dict[str, Any]], None]
 """Appends a record about the log to its chain: event type and fields."""
@@ -155,7 +155,7 @@ class Checkpointer:
         Args:
             reason: one of ``checkpoint.REASONS``.
             at_least: the smallest number of new records for which a checkpoint is made.
-            not_within: seconds that must have passed since the last checkpoint, whoever made it.
+            not_within: seconds that must have passed since the last checkpoint of any process.
             timeout: seconds for the whole call; without one, only the wait for another signer is
                 bounded.
             give_up: called while the log is read; true stops the reading.
@@ -214,7 +214,7 @@ class Checkpointer:
         return self._files.newest(self.ring)
 
     def _read(self, tree: GrowingTree, give_up: Callable[[], bool]) -> None:
-        """Feed the tree with what is new in the log; another kind of log is read in another way."""
+        """Feed the tree with the new records of the log; subclasses read other kinds of logs."""
         read_new_records(self.layout, tree, give_up=give_up, pause=self._pause)
 
     @contextmanager
@@ -255,7 +255,7 @@ class Checkpointer:
         return Position.genesis()
 
     def reader(self) -> LogReader:
-        """The log; another kind of log has another reader."""
+        """The reader of the log; subclasses give that of other kinds of logs."""
         return readers_of([self.layout.active])[0]
 
     def _newest_first(self) -> Iterator[bytes]:

@@ -66,7 +66,7 @@ def prove_consistency(reader: LogReader, old: int, new: int, ring: KeyRing) -> C
 
 
 def _paths(reader: LogReader, old: int, new: int, ring: KeyRing) -> Iterator[list[bytes]]:
-    """What may be the proof: tiles may be wrong, and then they are made again."""
+    """Possible proofs, of which the first may come from wrong tiles; the last are made anew."""
     ranges = consistency_ranges(old, new)
     for store in tile_stores(reader):
         with suppress(LookupError):
@@ -83,7 +83,7 @@ def _paths(reader: LogReader, old: int, new: int, ring: KeyRing) -> Iterator[lis
 
 
 def checkpoint_of(reader: LogReader, size: int, ring: KeyRing) -> Checkpoint:
-    """The checkpoint of so many records, unless a key of the ring says that it is forged.
+    """The checkpoint over ``size`` records; one that a key of the ring shows to be forged is none.
 
     Raises:
         ValueError: there is none.
@@ -100,7 +100,7 @@ def checkpoint_of(reader: LogReader, size: int, ring: KeyRing) -> Checkpoint:
 
 
 def proof_between(reader: LogReader, old: int, new: Checkpoint, ring: KeyRing) -> list[bytes]:
-    """The proof from any smaller size to a checkpoint: what a witness wants, whatever it knows.
+    """The proof from any smaller size to a checkpoint, as a witness needs it.
 
     Args:
         reader: of the log.

@@ -1,4 +1,4 @@
-"""Files beside a log that are there whole, or as they were before, whatever happens."""
+"""Writes files so that after a crash they are whole, or as they were before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def replace(path: str, data: bytes) -> None:
 def append(path: str, data: bytes, *, alone: bool = False) -> None:
     """Add whole lines to a file, durably; one that is not there is made.
 
-    A line that a crash tore stays by itself: what is added begins a line of its own.
+    A line that a crash cut off stays as it is: what is added begins on a new line.
 
     Args:
         path: of the file.

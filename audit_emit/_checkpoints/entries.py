@@ -15,16 +15,16 @@ from audit_emit._readers.whole_lines import whole_lines_of
 from audit_emit.errors import CheckpointError
 
 LONGEST = 0xFFFF
-"""Bytes of an entry: its length has 16 bits."""
+"""The most bytes of an entry, whose length is written in 16 bits."""
 
 
 def bundle_of(reader: LogReader, number: int, row: bytes) -> bytes:
-    """The entry bundle beside a tile of level 0.
+    """The entry bundle with the records of one tile of level 0.
 
     Args:
         reader: of the log.
         number: of the tile.
-        row: its hashes, or the first of them; so many entries are in the bundle.
+        row: its hashes, or the first of them; the bundle has one entry for each.
 
     Raises:
         LookupError: a record is not in the log any more, or is too long to be an entry.

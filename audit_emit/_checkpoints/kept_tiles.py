@@ -1,4 +1,4 @@
-"""The tiles of records that are not in the log any more: what is left of these to prove with."""
+"""The tiles of records that are not in the log any more, which proofs still need."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def leaves_of(store: Store, size: int, begin: int = 0) -> Iterator[bytes]:
 
     Args:
         store: of the tiles.
-        size: how many.
-        begin: without the first so many, a multiple of 256.
+        size: the number of leaves from the first one on.
+        begin: the number of leaves to skip, a multiple of 256.
 
     Raises:
         LookupError: a tile is not there, or cannot be read.
@@ -69,7 +69,7 @@ def sync_tiles(store: Store, begin: int, size: int) -> None:
 
     Args:
         store: of the tiles.
-        begin: the tiles over the first so many leaves are durable already.
+        begin: the number of leaves whose tiles are durable already.
         size: of the tree.
 
     Raises:

@@ -26,7 +26,7 @@ from audit_emit._stores.jsonl.directory import Layout
 from audit_emit.errors import CheckpointError
 
 _LARGE_CHUNK = 128 * 1024
-"""Bytes read at a time when no other thread has to be considered."""
+"""Bytes read at a time when the call need not leave time to other threads."""
 
 use(_compiled.linked)
 merkle_ranges.use(_compiled.parents)

@@ -24,9 +24,9 @@ _KEYS = 2
 def hand_over(directory: str, first: Checkpoint, before: Key | None) -> None:
     """Keep the note of the first checkpoint of a key, signed by the key before it as well.
 
-    Whoever knows only that one, as a witness may, can go on with it, and learn the new one then.
-    It is kept because a witness may be away now, and the old key signs nothing later. Without it
-    witnesses have to be told of the new key, so a failure costs no checkpoint.
+    A witness that knows only the old key accepts this note, and so cosigns the change to the new
+    key. It is kept because a witness may be away now, and the old key signs nothing later. An error
+    is ignored: without the note the operators of witnesses have to add the new key.
 
     Args:
         directory: of the log, or of the state of its signer.

@@ -21,15 +21,15 @@ from audit_emit._runtime.threads import Background, weak_callback
 from audit_emit.errors import AuditEmitError, ConfigError
 
 SECONDS = 60.0
-"""Between two rounds."""
+"""Seconds between two rounds."""
 
 
 class Brought(NamedTuple):
-    """What one round did.
+    """The result of one round.
 
     Attributes:
         size: of the checkpoint; 0 where there is none.
-        witnesses: how it went with each that was asked, by key id.
+        witnesses: the attempt with each that was asked, by key id.
         anchors: by place, what went wrong there, or nothing; those that had it are left out.
         error: why nothing could be done.
     """
@@ -70,7 +70,7 @@ class Outside:
 
     @property
     def is_configured(self) -> bool:
-        """Whether there is anybody to go to."""
+        """Whether there is a witness or a place to send checkpoints to."""
         return bool(self._anchors.places) or os.path.lexists(os.path.join(self._directory, POLICY))
 
     def look(self) -> None:
@@ -90,7 +90,7 @@ class Outside:
         self._thread = thread
 
     def bring(self) -> Brought:
-        """One round, now. It never raises an ``Exception``: what goes wrong is in the answer."""
+        """Do one round now. It never raises an ``Exception``: errors are in the result."""
         # HTTP is imported by those who have witnesses, in this thread.
         from audit_emit._checkpoints.witnessing.collect import collect  # noqa: PLC0415
 
@@ -120,7 +120,7 @@ class Outside:
 
 
 def standing_of(directory: str) -> dict[str, Any]:
-    """Where the newest checkpoints of a log are outside, as the files beside it say.
+    """Which checkpoints of a log are outside, as the files in its directory say.
 
     Args:
         directory: of the log, or of the state of its signer.
@@ -162,7 +162,7 @@ def standing_of(directory: str) -> dict[str, Any]:
 
 
 def in_words(standing: Mapping[str, Any]) -> str:
-    """Who else has a checkpoint, since when, and what nobody would notice.
+    """Which checkpoints others have, since when, and what ``verify`` would not notice.
 
     Args:
         standing: what ``standing_of`` gives.
@@ -177,7 +177,7 @@ def in_words(standing: Mapping[str, Any]) -> str:
 
 
 def unnoticed(seen: int) -> str:
-    """What whoever has the log and its key could do, and ``verify`` would not notice.
+    """What somebody with the log and its key could change without ``verify`` noticing.
 
     Args:
         seen: records of the newest checkpoint that somebody else has; 0 for none.

@@ -36,7 +36,7 @@ _TRIES = 1000
 """How many checkpoints, newest first, are tried as the end of existing tiles."""
 
 _LONGEST = 4096
-"""Bytes of a line that may be a checkpoint with a signature that can be checked."""
+"""The most bytes of a line that is read as a checkpoint whose signature can be checked."""
 
 Progress = Callable[[int, int], None]
 
@@ -109,9 +109,9 @@ def _proof_from(
 def _proof_without_tiles(
     reader: LogReader, seq: int, line: bytes, start: Start, ring: KeyRing
 ) -> Evidence | None:
-    """Of a record that is there, where nobody keeps the hashes of those that are not.
+    """The proof of a record after a removal, where no tiles have the hashes of removed records.
 
-    The subtrees of the removed records that its proof needs are in the statement.
+    The subtrees of the removed records that the proof needs are in ``audit.pruned``.
     """
     for checkpoint in _covering(reader, seq, ring):
         size, before = checkpoint.head_seq, start.removal.tree
@@ -184,7 +184,7 @@ def find_record(reader: LogReader, seq: int) -> bytes:
 
 
 def signer_directory(reader: LogReader) -> str:
-    """Where the signer of a log keeps what it makes, as far as that is known; empty if it is not.
+    """The directory where the signer of a log keeps its files; empty if it is not known.
 
     That is the directory of the log; of a chain of a database, the default place of its state.
     """
@@ -227,7 +227,7 @@ def extend_tiles(reader: LogReader, store: Store, last: int) -> bool:
 
 
 def _newest(reader: LogReader) -> Iterator[Checkpoint]:
-    """The last checkpoints, newest first, whoever signed them."""
+    """The last checkpoints, newest first, with good and bad signatures."""
     for _, line in reversed(deque(_checkpoint_lines(reader), maxlen=_TRIES)):
         with suppress(ValueError):
             yield Checkpoint.from_line(line)
@@ -237,7 +237,7 @@ def newest_checkpoint(reader: LogReader, ring: KeyRing | None) -> Checkpoint | N
     """The last checkpoint that a key of the ring has signed; ``None`` where there is none.
 
     Args:
-        ring: ``None`` for the last one, whoever signed it.
+        ring: ``None`` for the last one with any signature.
 
     Raises:
         OSError: they cannot be read.

@@ -24,7 +24,7 @@ def prove_tlog(reader: LogReader, seq: int, ring: KeyRing) -> TlogProof:
 
     Args:
         reader, seq: see ``prove_record``.
-        ring: the trusted keys. Without any, whoever checks the proof sees whether the note holds.
+        ring: the trusted keys. Without any, only a check of the proof shows if the note is good.
 
     Raises:
         ConfigError: the log is signed with a shared key, and has no notes.

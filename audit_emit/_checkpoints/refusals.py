@@ -1,10 +1,9 @@
-"""A refusal to sign, told to the chain: ``audit.checkpoint_refused``, once for each refusal.
+"""Declares in the chain that nothing was signed: ``audit.checkpoint_refused``, once per refusal.
 
 A signer refuses when the log is not what was signed before, or when what holds the key signs with
-another one. Whoever did that would rather have nobody hear of it; so it is in the log, too, and not
-only in the health of one process. A signer
-tries again every half a minute, and one that ``cron`` starts knows nothing of the time before: so
-the end of the log is looked at, whether it says the same already.
+another one. That may be an attack, so it is declared in the log, and not only in the health of one
+process. A signer tries again every half a minute, and one that ``cron`` starts has no memory of
+earlier tries: so the end of the log is read first, in case it already declares the same refusal.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ REASONS = frozenset(
         "truncated",
     }
 )
-"""Why a signer refuses. That another one is at work, or that time ran out, is none."""
+"""The reasons that are declared. A busy signer and a time-out are no refusals."""
 
 _MOST = 1 << 20
-"""Bytes of the end of a log that are looked at. So much of it may say one thing twice."""
+"""Bytes at the end of a log that are searched. A refusal further back is declared again."""
 
 _OURS = b'"event_type":"audit.checkpoint'
 
@@ -48,7 +47,7 @@ Lines = Callable[[], Iterator[bytes]]
 
 
 class Refusals:
-    """What one signer told of.
+    """Declares the refusals of one signer.
 
     Args:
         record: appends a record about the log to its chain.
@@ -74,7 +73,7 @@ class Refusals:
 
     @contextmanager
     def told(self, origin: str) -> Iterator[None]:
-        """Tell of the refusal that ends a block; after any other end the next one is a new one."""
+        """Declare a refusal raised in the block; without one, the next is declared anew."""
         try:
             yield
         except (CheckpointError, SignerError) as error:
@@ -83,7 +82,7 @@ class Refusals:
         self._told = ""
 
     def _is_said(self, reason: str, origin: str) -> bool:
-        """Whether the last of what the log says about signatures near its end is this refusal."""
+        """Whether the last record about signatures, near the end of the log, is this refusal."""
         left = _MOST
         for line in self._newest_first():
             left -= len(line) + 1

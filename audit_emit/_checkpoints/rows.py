@@ -1,8 +1,8 @@
 """Signs the chains of a database: read through their reader, with the checkpoints in a table.
 
-What was signed last is kept in a file beside the signer, away from the database: whoever may change
-everything there can then neither give the signer another history nor take a checkpoint back. One
-signer signs a chain; a second one elsewhere would know nothing of it.
+What was signed last is kept in a file on the signer's host, not in the database: an administrator
+of the database can then neither give the signer another history nor take a checkpoint back. Only
+one signer may sign a chain; a second one on another host would not have that file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BACKWARD = f"""\
 SELECT number, {CHECKPOINT} FROM audit_emit.checkpoints WHERE chain = %s AND number < %s
 ORDER BY number DESC LIMIT %s"""  # noqa: S608 - constants
 _FEW, _MANY = 10, 1000
-"""Checkpoints that are asked for at once: the newest is nearly always the one that is wanted."""
+"""Rows of checkpoints that one query reads: nearly always the newest is the right one."""
 _ADD = "SELECT audit_emit.add_checkpoint(%s, %s, %s)"
 _FLUSH = "SELECT audit_emit.flush_appends()"
 
@@ -50,7 +50,7 @@ class _Rows(SignerFiles):
         self._connection.one(_ADD, self._chain, checkpoint.head_seq, line)
 
     def backward(self) -> Iterator[Checkpoint]:
-        """The checkpoints of the chain, newest first, whoever signed them."""
+        """The checkpoints of the chain, newest first, with good and bad signatures."""
         number, size = LAST, _FEW
         while rows := self._connection.all(_BACKWARD, self._chain, number, size):
             for number, line in rows:  # noqa: B007 - the last one is where the next ones begin
@@ -66,7 +66,7 @@ class RowsCheckpointer(Checkpointer):
         connection: of a role that has ``audit_emit_writer``.
         chain: which one.
         ring, origin, record, first: see ``Checkpointer``.
-        state: absolute path of the state file; its lock and the hash tiles are beside it.
+        state: absolute path of the state file; its lock and the tiles are in the same directory.
     """
 
     def __init__(
@@ -128,12 +128,12 @@ class ServiceChain(NamedTuple):
 
 
 def live_chains(connection: Connection, chosen: dict[str, str | None]) -> list[ServiceChain]:
-    """Each chain that goes on, of those that are chosen."""
+    """The chosen chains that have not ended."""
     return _chains(connection, chosen, "live")
 
 
 def ended_chains(connection: Connection, chosen: dict[str, str | None]) -> list[ServiceChain]:
-    """The same of those that have ended, to which nothing but a removal is appended any more."""
+    """The chosen chains that have ended; only a removal is still appended to them."""
     return _chains(connection, chosen, "ended")
 
 

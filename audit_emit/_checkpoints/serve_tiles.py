@@ -28,19 +28,19 @@ _PATH = re.compile(
     re.ASCII,
 )
 _LOOK_SECONDS = 1.0
-"""The log is looked at for a newer checkpoint at most so often."""
+"""Seconds between two looks for a newer checkpoint."""
 
 BUNDLES = 8
-"""Of records that are made or sent at once; one may have 16 MiB, and a slow client keeps it."""
+"""The most entry bundles in memory at once: one may have 16 MiB, and a client may be slow."""
 
 BUNDLE_SECONDS = 5.0
-"""For which a request waits for one of them to be sent."""
+"""Seconds that a request waits until there is room for one more bundle."""
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 
 
 class TileService:
-    """See the module. It may be asked by several threads.
+    """See the module. Several threads may use it at once.
 
     Args:
         opened: opens the log; called for each look, and for each bundle.

@@ -1,8 +1,8 @@
 """The tiles of a tree whose root was signed: each is checked against that root when it is read.
 
 A full tile hashes to one hash of the tile above it, and the last tile of each level gives, with
-those of the other levels, the root. So a tile is checked with a few others, and a look at all of
-them names each that is wrong. Nothing of the log is read.
+those of the other levels, the root. So one tile is checked with a few others, and a check of all
+names each wrong one. Nothing of the log is read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from audit_emit.errors import CheckpointError
 
 _ROWS = 8
 _KEPT = 256
-"""Tiles that are kept in memory: 2 MiB."""
+"""How many tiles are kept in memory: 2 MiB."""
 
 
 class Wrong(NamedTuple):
@@ -91,9 +91,9 @@ class SignedTiles:
         return found
 
     def wrong(self) -> Iterator[Wrong | None]:
-        """Look at every full tile, from the top: what is wrong, or ``None`` for one that is right.
+        """Check every full tile, from the top: a finding for a wrong one, ``None`` for others.
 
-        Below a wrong one nothing can be told, so the ones below it are passed over.
+        The tiles below a wrong one cannot be checked, and are skipped.
         """
         bad: set[tuple[int, int]] = set()
         for level in range(max(self._edges, default=0), -1, -1):

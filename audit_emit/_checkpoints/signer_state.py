@@ -1,7 +1,7 @@
 """The files of a signer: its state (the tree that it signed last) and the checkpoints.
 
 ``checkpoints.state`` holds the frontier of the tree and is itself signed, so that nobody can give
-the signer another history. It may be kept in a directory that whoever writes the log cannot write.
+the signer another history. It may be kept in a directory that the writer of the log cannot write.
 Without it the signer starts only on explicit request, from the newest checkpoint that verifies: the
 tree is then computed again from the first record, and must have the root that was signed.
 """
@@ -159,7 +159,7 @@ class SignerFiles:
         return next((found for found in self.backward() if check(found, ring) == "ok"), None)
 
     def any(self) -> bool:
-        """Whether there is any checkpoint, whoever signed it."""
+        """Whether there is any checkpoint, with a good or a bad signature."""
         return next(self.backward(), None) is not None
 
     def has_signed(self, name: Name) -> bool:
@@ -167,7 +167,7 @@ class SignerFiles:
         return any((found.sig_alg, found.key_id) == name for found in self.backward())
 
     def backward(self) -> Iterator[Checkpoint]:
-        """The checkpoints, newest first, whoever signed them."""
+        """The checkpoints, newest first, with good and bad signatures."""
         try:
             descriptor = open_regular(self.checkpoints)
         except FileNotFoundError:
@@ -197,7 +197,7 @@ def state_lost(file: str, lost: str) -> CheckpointError:
 def state_of(chain: str) -> str:
     """Where the state of the signer of a chain of a database is kept by default.
 
-    Its hash tiles are beside it.
+    The hash tiles are in the same directory.
     """
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     return os.path.join(os.path.abspath(home), "audit_emit", "signer", chain, "checkpoints.state")

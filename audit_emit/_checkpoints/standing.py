@@ -16,8 +16,8 @@ class Standing(NamedTuple):
 
     Attributes:
         head: the newest record's place; ``None`` in a log without records.
-        signed: the newest checkpoint that a trusted key has signed, else the newest one whoever
-            signed it; ``None`` where there is none.
+        signed: the newest checkpoint that a trusted key has signed, else the newest of all;
+            ``None`` where there is none.
         trusted: a trusted key has signed it.
         unsigned: records that came after it.
     """

@@ -93,8 +93,8 @@ class Store:
     def write(self, level: int, number: int, data: bytes) -> None:
         """Write a tile.
 
-        Whoever reads the directory, as a web server may, sees the whole tile or none. It is not
-        synced: one that a crash took is made again. One that is there already with the same
+        A reader of the directory, such as a web server, sees the whole tile or none. The file is
+        not synced: a tile that is lost in a crash is made again. A file that already has the same
         hashes is left as it is.
 
         Args:

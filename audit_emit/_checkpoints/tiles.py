@@ -1,8 +1,8 @@
 """Hash tiles of a log's Merkle tree: the files of C2SP tlog-tiles, below ``tile/`` in a directory.
 
 A tile holds 256 hashes of one row of the tree. Every eighth row has tiles, and a full tile never
-changes. A proof needs only a few tiles and not the log. Tiles are not trusted: whoever reads them
-compares the root that they give with one that was signed.
+changes. A proof needs only a few tiles and not the log. Tiles are not trusted: the root that
+they give is compared with one that was signed.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from audit_emit._readers.base import LogReader
 from audit_emit._signing.trusted_keys import ED25519, KeyRing
 
 SECONDS = 60
-"""Between two attempts with a witness."""
+"""Seconds between two attempts with one witness."""
 
 TELL = "it knows the old key alone: tell it the new one (audit-emit vkey)"
-"""Of a witness that cosigned what both keys signed, and nothing after that."""
+"""The note about a witness that cosigned what both keys signed, and nothing after that."""
 
 
 def collect(
@@ -32,7 +32,8 @@ def collect(
     """Ask every witness of ``witness.policy`` that has an address and is due.
 
     Where the key of the log was replaced, a witness may know the old one alone. The first note
-    after that is signed by both: it goes to everyone at once, and later to who was away then.
+    after that is signed by both: it is sent to every witness, and later again to those that did
+    not answer.
 
     Args:
         kept: the files of witnesses of this log.
@@ -40,7 +41,7 @@ def collect(
         now: seconds since 1970.
 
     Returns:
-        How it went, by key id; nothing of witnesses that were not asked.
+        The attempts, by key id of the witness; witnesses that were not asked are left out.
 
     Raises:
         ValueError: the policy is none, or the checkpoint is signed with a shared key.
@@ -105,7 +106,7 @@ def _about_change(
 
 
 def _since(attempt: Attempt, last: Attempt | None) -> Attempt:
-    """An attempt, with what the witness has cosigned before where it has not now."""
+    """An attempt; if it failed, with what the witness has cosigned before."""
     if attempt.state == "cosigned" or last is None:
         return attempt
     return msgspec.structs.replace(
@@ -128,5 +129,5 @@ def due(last: Attempt | None, size: int, now: float, since: int = 0) -> bool:
         return False
     if last.tried_at <= since:
         return True
-    # A time that is still to come is of a clock that was set back.
+    # An attempt in the future means that the clock was set back since.
     return not 0 <= now - last.tried_at < SECONDS

@@ -1,8 +1,9 @@
-"""What is kept of witnesses beside a log: who they are, what they signed, and how it went.
+"""The files about the witnesses of a log: their keys, their signatures, and the last attempts.
 
-``witness.policy`` says who is asked (C2SP tlog-policy), ``cosignatures.jsonl`` has every one that
-was checked, ``checkpoint`` the newest note with its cosignatures, and ``witness.json`` how the last
-attempts ended. Nobody who verifies believes any of it: keys of witnesses are pinned.
+``witness.policy`` names the witnesses (C2SP tlog-policy), ``cosignatures.jsonl`` has every
+cosignature that was checked, ``checkpoint`` the newest note with its cosignatures, and
+``witness.json`` how the last attempts ended. A verifier trusts none of these files: it is given the
+keys of the witnesses.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ POLICY = "witness.policy"
 COSIGNATURES = "cosignatures.jsonl"
 STATUS = "witness.json"
 MOST = 10_000
-"""Lines of ``cosignatures.jsonl`` that are looked at, from its end."""
+"""How many lines of ``cosignatures.jsonl`` are read, from its end."""
 
 _LONGEST_LINE = 8192
 
@@ -114,7 +115,7 @@ class Kept:
         return os.path.join(self.directory, name)
 
     def policy(self) -> Policy | None:
-        """Who is asked; ``None`` where nobody is.
+        """The policy that names the witnesses; ``None`` if there is no such file.
 
         Raises:
             ValueError: the file is no policy.
@@ -124,7 +125,7 @@ class Kept:
         return None if data is None else Policy.parse(data)
 
     def add(self, name: str, vkey: str, url: str) -> Policy:
-        """Ask one more witness; all of them are the quorum, unless the file says otherwise.
+        """Add a witness to the policy; all of them are the quorum, unless the file says otherwise.
 
         Raises:
             ValueError: it is there already, or its key or address cannot be used.
@@ -193,7 +194,7 @@ class Kept:
         durable.replace(self._path(CHECKPOINT), made.to_bytes())
 
     def cosigned(self, most: int = MOST) -> Iterator[Cosigned]:
-        """The cosignatures, newest first, whoever made them; nothing of them is checked."""
+        """All cosignatures, newest first; nothing of them is checked."""
         try:
             descriptor = open_regular(self._path(COSIGNATURES))
         except OSError:

@@ -1,8 +1,8 @@
 """A witness: cosigns checkpoints that continue what it saw before (C2SP tlog-witness).
 
 For each log it keeps one file, the note that it cosigned last, under the SHA-256 of its origin. The
-file is replaced, synced, before the cosignature is given out, and nobody else can replace it
-between the look at it and that: one lock for the whole state keeps threads and processes apart.
+file is replaced and synced before the cosignature is given out. One lock for the whole state keeps
+other threads and processes from replacing the file after it was read and before it is written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from audit_emit._signing.trusted_keys import ED25519, Ed25519Key, KeyRing
 from audit_emit._stores.jsonl.lockfile import UNLOCK, LockFile, flock
 
 LONGEST = 64 * 1024
-"""Bytes of a request."""
+"""The most bytes that a request may have."""
 
 _PROOF = 63
 _LOCK_SECONDS = 5.0
@@ -165,8 +165,8 @@ class Witness:
     def _signed_by_log(self, asked: Asked) -> tuple[Signature, ...]:
         """The signatures of the keys of this log, one of each key; others are passed over.
 
-        They are kept with ours: a line that is sent a hundred times must not make the note that is
-        kept too long to be read again.
+        They are kept in the note with ours: a line that is sent a hundred times must not make the
+        note too long to be read again.
         """
         text = asked.note.text.encode()
         found: dict[str, Signature] = {}

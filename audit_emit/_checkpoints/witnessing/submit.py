@@ -1,8 +1,9 @@
 """Asks witnesses to cosign the newest checkpoint (C2SP tlog-witness, ``add-checkpoint``).
 
-A witness is asked for its size, and gets the proof from there. No memory of ours is believed, and
-none is needed. One that knows more records than were signed here has seen another history of this
-log, or the log was set back: that is a finding, and asking again would not change it.
+A witness first says which size it has cosigned, and is then sent the proof from that size on. So
+nothing about it has to be remembered here. A witness that knows more records than were signed here
+has seen another history of this log, or the log was set back: that is a finding, and asking again
+would not change it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ _FORBIDDEN = 403
 
 
 class Outcome(NamedTuple):
-    """How it went with one witness.
+    """The result of one attempt with one witness.
 
     Attributes:
-        attempt: what is kept of it.
+        attempt: the part of it that is kept in ``witness.json``.
         cosigned: the cosignature, if there is one.
         refused: it answered 403: no key that it knows of this log has signed the note.
     """
@@ -102,7 +103,7 @@ def _size_of(answer: Answered) -> int:
 def _taken(newest: Checkpoint, witness: Witness, answer: Answered, now: int) -> Outcome:
     """The first cosignature in an answer that is by the key that is pinned.
 
-    Of one answer one is kept: a witness must not crowd out what others have signed.
+    Only one signature of each answer is kept: a witness must not crowd out those of others.
     """
     text, size = newest.text(), newest.head_seq
     for line in answer.body.decode("utf-8", "replace").split("\n")[:_MOST_LINES]:
