@@ -132,7 +132,7 @@ class Backlog:
     def settle(self, counters: Counters) -> None:
         """Drop the drafts that have left the list which ``drafts`` gave: they are in the chain.
 
-        An interrupt may end this at any step; the next call goes on where it was.
+        An interrupt may end this at any step; the next call continues there.
         """
         left, asked = self._sent
         while len(left) < asked and self.waiting:

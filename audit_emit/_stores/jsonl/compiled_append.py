@@ -125,8 +125,8 @@ class CompiledAppend:
     def _settle(self, segment: Segment, kept: list[Any], before: str) -> None:
         """Account for a record when a signal handler raised after the write, or the release.
 
-        Whoever comes next hands it back, and shows it. A segment that has not heard of it adopts it
-        as it adopts those of other processes.
+        The next call hands it back, and mirrors it. A segment that does not know the record adopts
+        it like those of other processes.
         """
         made: Made | None = kept[0]
         if made is None:

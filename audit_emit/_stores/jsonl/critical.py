@@ -34,9 +34,9 @@ passed on from step to step; 0 means that nothing was waited for yet."""
 
 TURN_SECONDS = 0.004
 """How long a thread waits for another one that is writing, before it goes the other way. Where many
-threads serve requests, whoever writes waits for the interpreter afterwards, and all others who emit
-meanwhile meet its lock: the way in Python costs them four times as much. Together with what that
-way waits for it stays within the promise of 50 ms."""
+threads serve requests, the writing thread waits for the interpreter afterwards, and the others that
+emit meanwhile find its lock taken: the way in Python costs them four times as much. Together with
+what that way waits for it stays within the promise of 50 ms."""
 
 _NEW_LOCK_SECONDS = 0.005
 """How long nothing is written under a lock file that is new, though the log is not: somebody may
@@ -56,7 +56,7 @@ class CriticalSection:
 
     Args:
         layout: the paths.
-        segment: is written to by whoever holds both locks.
+        segment: is written to only while both locks are held.
         lock: of the processes.
         forked: called when this turns out to be another process than the one it was made in.
     """
@@ -205,7 +205,7 @@ class CriticalSection:
             self.drop_lock()
             let_through(error)
             raise SinkError(word_of(error)) from error
-        # Whoever holds it is frozen; until it moves, nobody here waits for it again.
+        # If it was not taken, its holder hangs: no thread here waits for it until it is released.
         self._patient = taken
         if not taken:
             raise SinkError("lock-timeout")
@@ -281,7 +281,7 @@ class CriticalSection:
             return
         self.lock_check = now + LOCK_CHECK_NS
         if os.getpid() != self._pid:
-            # A fork that Python was not told of: the inherited lock excludes nobody.
+            # A fork without the hooks of Python: the inherited lock excludes no other process.
             self._forked()
             raise SinkError("forked")
         if not self.lock.is_current():

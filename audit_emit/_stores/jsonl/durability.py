@@ -69,7 +69,7 @@ class Durability:
 
     @property
     def crowded(self) -> Callable[[], bool]:
-        """Whether so many files wait to be synced that no further one should be begun."""
+        """Whether too many files wait for a sync (``retired.CROWD``) to begin a further one."""
         return bool if self.group is None else self.group.is_crowded
 
     def names_changed(self) -> None:

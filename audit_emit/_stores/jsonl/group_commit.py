@@ -43,7 +43,7 @@ STALLED = "sync-timeout"
 THREADLESS = "no-thread"
 
 _RETRY_SECONDS = 1.0
-"""How often a thread is asked for while there is none to be had."""
+"""Seconds between two attempts to start a thread after one failed."""
 
 _LOOK_SECONDS = 0.1
 """How often a caller that waits for a sync checks whether the thread still runs."""
@@ -135,7 +135,7 @@ class GroupCommit:
         self._has_thread()
 
     def is_crowded(self) -> bool:
-        """Whether so many files wait for a sync that no further one should be begun."""
+        """Whether too many files wait for a sync (``retired.CROWD``) to begin a further one."""
         return self._retired.are_many()
 
     def names_changed(self, directory: str) -> None:
@@ -348,5 +348,5 @@ def _serve(
         try:
             call = calls.get_nowait()
         except queue.Empty:
-            calls.put(None)  # should there be another that was told to end, and has not heard it
+            calls.put(None)  # for another thread that has to end and has not read its call yet
             return

@@ -37,7 +37,7 @@ class Retired:
             self.descriptors.append(descriptor)
 
     def are_many(self) -> bool:
-        """Whether so many wait for a sync that no further file should be begun."""
+        """Whether at least ``CROWD`` files wait for a sync; then no further one should be begun."""
         return len(self.descriptors) >= CROWD
 
     def close(self) -> None:

@@ -40,7 +40,7 @@ def rotate(segment: Segment) -> bool:
     """Close the file under its first ``seq`` and begin a new one.
 
     Returns:
-        Whether it was done; if not, the old file goes on and it is tried again a second later.
+        Whether it was done; if not, the old file stays active, and the next try is a second later.
     """
     fresh = segment.layout.active + ".new"
     begun = -1
@@ -54,7 +54,7 @@ def rotate(segment: Segment) -> bool:
         begun = segments.open_file(fresh, append=True, exclusive=True)
         os.rename(segment.layout.active, target)
         os.rename(fresh, segment.layout.active)
-        # Whoever looked at the path before this must look again when they get the lock.
+        # A process that looked at the path before this must look again when it gets the lock.
         time.sleep(2 * FRESH_NS / 1e9)
     except BaseException as error:
         if begun >= 0:

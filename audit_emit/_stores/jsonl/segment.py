@@ -2,7 +2,7 @@
 
 Everything here is called with the locks held (``store.py``). Invariants:
 
-1. The chain is extended from the last record in the file, whoever wrote it.
+1. The chain is extended from the last record in the file, also from that of another process.
 2. A record is in the file whole, with its newline, before anything refers to it.
 3. Bytes that are no record are closed with a newline and declared; they are never rewritten.
 4. The active segment is the file at the configured path. Whether it still is, is looked up when
@@ -41,7 +41,7 @@ class Segment:
         max_bytes: size at which the file is closed and a new one begun.
         lent: what makes the log's records about itself; see ``Lent``.
         retire: takes the descriptor of a file that is no longer active, to sync and close it.
-        crowded: whether so many of those wait that no further file should be begun.
+        crowded: whether too many of those wait for a sync to begin a further file.
         named: called when a file was made or renamed, so that its name becomes durable.
         lock: remembers which file was begun last.
     """
@@ -69,7 +69,7 @@ class Segment:
         self.seq: int = 0
         self.hash: str = ZERO
         self.records: list[Linked] = []
-        """What was written here and is not yet handed to whoever asked for it."""
+        """Records that were written here and are not yet handed to their callers."""
         self.path: str = layout.active
         self.layout = layout
         self.closed = Closed(layout)
@@ -259,13 +259,13 @@ class Segment:
         self.link_part = f',"chain":"{head.chain}","seq":'
 
     def continues(self, head: Head) -> bool:
-        """Whether a head is our own or further on; if not, ours goes on, so that it shows."""
+        """Whether a head is our own or a later one; if not, ours continues, so that it shows."""
         if head.chain != self.chain:
             return False
         return head.seq > self.seq or (head.seq == self.seq and head.hash == self.hash)
 
     def remember(self) -> None:
-        """Note in the lock file that this file goes on after the record that is the last now."""
+        """Write to the lock file that this file continues after the record that is the last now."""
         if self.identity is not None:
             head = Head(self.chain, self.seq, self.hash, ts_of(self.last_ns))
             self.lock.remember(LastSegment(head, *self.identity).to_bytes())
@@ -288,4 +288,4 @@ class _Abandoned(Segment):
 
 
 _STILL_KNOWN = frozenset({"chain", "records", "__class__"})
-"""What is asked for a record that the parent has written."""
+"""The attributes that a forked child may still read, for a record that its parent wrote."""

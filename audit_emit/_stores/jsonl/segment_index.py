@@ -82,7 +82,7 @@ class Closed:
     """The closed segments of a directory, and which of them hold no record.
 
     Files of this name may hold anything, and there may be any number of them. So they are looked
-    through newest first, for a moment per call; the next call goes on where this one ended.
+    through newest first, for a moment per call; the next call continues where this one ended.
     """
 
     def __init__(self, layout: Layout) -> None:

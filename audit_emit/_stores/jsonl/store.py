@@ -138,7 +138,7 @@ class JsonlStore:
                 try:
                     section.mutex.release()
                 except BaseException:
-                    # Released, but a signal handler raised: whoever comes next returns them.
+                    # Released, but a signal handler raised: the next call returns them.
                     section.place = None
                     segment.records[:0] = records
                     raise
@@ -254,7 +254,7 @@ class JsonlStore:
         )
 
     def leave_word(self, losses: list[Loss]) -> bool:
-        """Leave losses in the lock file, for whoever opens the log next."""
+        """Leave losses in the lock file, for the process that opens the log next."""
 
         def write(_: Segment) -> bool:
             lock = self.section.lock

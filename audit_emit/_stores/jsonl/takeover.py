@@ -74,7 +74,7 @@ def _rescue(segment: Segment, old: os.stat_result | None) -> bytes:
     if old is None or old.st_nlink or not 0 <= segment.fresh_size < segment.size:
         return b""
     if old.st_ctime_ns > old.st_mtime_ns:
-        return b""  # deleted after the last write: whoever did that had them
+        return b""  # deleted after the last write: the file had all of them then
     return tail.pread(segment.descriptor, segment.size - segment.fresh_size, segment.fresh_size)
 
 
@@ -134,7 +134,7 @@ def _continue_at_end(segment: Segment, previous: str | None, why: str) -> None:
         if known and why == "truncated":
             told += _not_copied(segment)
     elif known and segment.hash != (end.head.hash if end.head else ""):
-        # The seq goes on, so that the hole shows.
+        # The numbers continue after our last record, so that the hole shows.
         told.append(_missing(segment, end.head, f"file-{why}"))
     told += [("audit.recovered", notes.recovered(tear)) for tear in segment.tears]
     owed = declaring.owed(segment)

@@ -249,7 +249,7 @@ def pipelined(connection: Any) -> Iterator[Any]:
     """A pipeline of psycopg, whose first error is raised and is the only one.
 
     psycopg logs the error of a pipeline that it leaves with an error already: one lost connection
-    would be a warning of psycopg on standard error beside what is told here.
+    would then also be a warning of psycopg on standard error, besides the exception.
 
     Raises:
         psycopg.Error: what went wrong first.

@@ -33,8 +33,8 @@ class KnownChain:
     """The state of one chain, of one service and tenant, as this process knows it.
 
     Attributes:
-        head: what to link to; ``None`` when it is to be asked for.
-        acknowledged: the last record of which a caller was told that it is there.
+        head: the record to link to; ``None`` when it has to be read from the database.
+        acknowledged: the last record that was confirmed to a caller.
         announced: whether this process has seen to its ``audit.started``.
         owed: records about the log itself that are not in the chain yet; they come first.
         unknown: what was sent, to which chain, and not answered yet.

@@ -190,7 +190,7 @@ class Sealer:
         return take
 
     def _hang_up(self) -> None:
-        """Close the connection; in a forked child only forget it, as the parent goes on with it."""
+        """Close the connection; a forked child only drops it, as the parent still uses it."""
         connection, self._asking = self._asking, None
         if connection is not None:
             (driver.close if self._pid == os.getpid() else driver.leave)(connection)
