@@ -37,7 +37,7 @@ class Token(NamedTuple):
         return "the PKCS #11 token"
 
     def sign(self, public: bytes, text: bytes, timeout: float) -> bytes:  # noqa: ARG002 - the key is named
-        """See ``Service``. A module has no time-out: whoever calls gives up waiting."""
+        """See ``Service``. A module has no time-out: the caller stops waiting."""
         pkcs11 = _package()
         with self._session() as session:
             key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, **self._wanted())

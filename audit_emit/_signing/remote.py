@@ -1,9 +1,9 @@
 """A key that is elsewhere: in an agent, a token or a key service, which sign on request.
 
-The public half is pinned, and every signature is verified with it before anybody gets to see it. So
-a service that was told to sign with another key, or was replaced, signs nothing here. A request has
-a time-out for everything together; after a failure the next ones are refused for a while, longer
-each time, so that whoever signs once a second does not ask a service that is down once a second.
+The public half is pinned, and every signature is verified with it before it is used. So a service
+that was set to another key, or was replaced, signs nothing here. A request has a time-out for
+everything together. After a failure further requests are refused for a while, longer each time, so
+that a signer that tries once a second does not call a service that is down once a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Held", "RemoteKey", "Service", "said"]
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 300.0
-"""Seconds without a request after a failure; doubled from the one to the other."""
+"""Seconds without a request after a failure: the shortest, doubled up to the longest."""
 
 
 class Held(NamedTuple):
@@ -37,7 +37,7 @@ class Service(Protocol):
     """What signs with keys that it does not give away. Each method opens what it needs anew.
 
     Attributes:
-        name: what people are told it is; never with a secret.
+        name: how messages call the service; never with a secret.
     """
 
     @property
@@ -58,7 +58,7 @@ class Service(Protocol):
         ...
 
     def keys(self, timeout: float) -> list[Held]:
-        """The Ed25519 keys that are meant, as the service says; to be pinned by a person."""
+        """The public keys that the service has for this name, so that a person can pin one."""
         ...
 
 
@@ -159,7 +159,7 @@ class RemoteKey(Ed25519Key):
 
 
 def said(error: Exception) -> str:
-    """What a failure was, without what a library may quote of a request."""
+    """A failure in words, without the parts of a request that a library may quote."""
     text = ""
     with suppress(Exception):
         text = (isinstance(error, OSError) and error.strerror) or ""

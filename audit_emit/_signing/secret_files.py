@@ -1,4 +1,4 @@
-"""A short secret in a file: a PIN, a token. It is read anew for each use: somebody rotates it."""
+"""A short secret in a file: a PIN, a token. It is read anew for each use, as it may be rotated."""
 
 from __future__ import annotations
 

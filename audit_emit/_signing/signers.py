@@ -71,7 +71,7 @@ def _is_small(public: bytes) -> bool:
 
 
 class HmacKey:
-    """A shared key: whoever can verify can also sign."""
+    """A shared key: everybody who can verify can also sign."""
 
     algorithm = HMAC_SHA256
     secret = True

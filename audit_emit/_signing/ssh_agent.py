@@ -96,7 +96,7 @@ def _string(data: bytes) -> bytes:
 
 
 def _strings(data: bytes, count: int) -> Iterator[bytes]:
-    """So many strings of an answer.
+    """The first ``count`` strings of an answer.
 
     Raises:
         SignerError: they are not there.

@@ -38,7 +38,7 @@ class TransitClient(NamedTuple):
 
     Attributes:
         name: of the product, for people.
-        token: is sent with each request; with ``token_file``, what is in that file by then.
+        token: is sent with each request; with ``token_file``, the content of that file then.
         authority: a file of certificates; empty for those of the system.
     """
 

@@ -96,7 +96,7 @@ class KeyRing:
         return self.keys[-1] if self.keys and self.keys[-1].secret else None
 
     def every(self) -> KeyRing:
-        """All of them, where a key is not looked for by its id."""
+        """All keys, for callers that do not look one up by its id."""
         return self
 
     def find(self, algorithm: str, key_id: str, origin: str) -> Iterator[Key]:

@@ -75,7 +75,7 @@ def path_of(name: str, uri: str) -> str:
 
 
 def remote_key(name: str, uri: str) -> RemoteKey:
-    """The key behind a URI. Nothing is asked of its service, unless there is nothing to pin.
+    """The key behind a URI. Its service is called only if the URI pins no public key.
 
     Args:
         name: the name of the setting, for the error message.
