@@ -55,7 +55,7 @@ class LockedFile:
         path: absolute.
 
     Attributes:
-        opened: how often it was opened: what was read of it before says nothing any more.
+        opened: how often it was opened; contents read before the last time are not valid now.
     """
 
     def __init__(self, path: str) -> None:
@@ -65,7 +65,7 @@ class LockedFile:
         self._mutex = threading.Lock()
         self._holder: threading.Lock | None = None
         """The lock of the threads while both are held. In a child that a signal handler has forked
-        in here it is the parent's: the child goes on where the parent was, and holds nothing."""
+        in here it is the parent's: the child continues at the same place, and holds nothing."""
         self._identity: tuple[int, int] | None = None
 
     @contextmanager

@@ -1,11 +1,11 @@
 """A master key of a key service, without which a file of slots holds no key.
 
 The service (transit of OpenBao or Vault, AWS KMS) draws 32 bytes and gives them twice: in plain,
-and encrypted under a key that never leaves it. The encrypted ones are kept beside the file of
-slots, in ``<file>.master``; the plain ones in the memory of who seals. What a slot holds is a seed
-then, and the key of a person is HMAC-SHA256(master key, label LF seed). So a stolen file, or a
-backup of it, opens nothing without the service; a key is destroyed as without one, by overwriting
-its seed.
+and encrypted under a key that never leaves it. The encrypted ones are kept in ``<file>.master``,
+next to the file of slots; the plain ones only in the memory of processes that seal. A slot then
+holds a seed, and the key of a person is HMAC-SHA256(master key, label LF seed). So a stolen file,
+or a backup of it, opens nothing without the service; a key is destroyed as without one, by
+overwriting its seed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PARAMETERS = {
 }
 
 PAUSE_SECONDS = 1.0
-"""How long a service is left alone that was asked in vain: no event is to wait each time."""
+"""Seconds without a request after the service failed, so that not every event waits for it."""
 
 _LABEL = b"audit_emit key of a person, version 1\n"
 _MARK = b"audit_emit file of keys, version 1\n"
@@ -126,7 +126,7 @@ def beside(path: str) -> str:
 
 
 def keeper_of(name: str, parts: Parts) -> Keeper:
-    """The service that a URI names. Nothing is asked of it.
+    """The service that a URI names. No request is sent to it.
 
     Args:
         name: of the setting, for the error message.
@@ -183,7 +183,7 @@ class Master:
 
     def _here(self) -> bytes:
         key = self._key
-        if not key:  # HMAC takes an empty key, and whoever has the file could make the same of it
+        if not key:  # HMAC takes an empty key: a thief of the file could make the same
             raise KeyStoreError("closed", f"the master key of {self.path} is not here")
         return key
 

@@ -12,7 +12,7 @@ from audit_emit._subjects.store import DESTROYED, GONE, LIVE, KeyStore
 __all__ = ["IS_ERASED", "IS_SEALED", "Sight"]
 
 IS_SEALED, IS_ERASED = "[sealed]", "[erased]"
-"""What people are shown in the place of a ciphertext: it can be opened, or nobody can any more."""
+"""Shown to people instead of a ciphertext: it can be opened, or its key is destroyed."""
 
 
 class Sight:

@@ -1,4 +1,4 @@
-r"""The bytes of a file of slots of 64 bytes: see ``slots.py`` for who reads and changes them. Pure.
+r"""The bytes of a file of slots of 64 bytes: ``slots.py`` reads and changes them. Pure.
 
 The first slot is the header: ``AESUBJ1\n``, the generation (8 bytes, little-endian, one more with
 every change that must empty caches), a secret of 32 bytes, a mark of the master key (12 bytes; zero
@@ -115,7 +115,7 @@ def parsed(data: bytes, at: int, master: Master | None) -> Tombstone | None:
 
 
 def needs_its_service(path: str) -> KeyStoreError:
-    """The error for whoever names a file of seeds without what makes keys of them."""
+    """The error for an address that names a file of seeds without its key service."""
     return KeyStoreError(
         "service-missing",
         f"{path} has its master key in a key service: name that, as in openbao:KEY?slots={path}",

@@ -37,7 +37,7 @@ from audit_emit.errors import KeyStoreError
 __all__ = ["SlotFile"]
 
 LOOK_SECONDS = 1.0
-"""How often it is asked whether the path is still the file that is open."""
+"""Time between two checks that the path is still the file that is open."""
 
 _BLOCK = 1 << 20
 
@@ -268,7 +268,7 @@ class SlotFile:
     def _overwrite(self, found: Tombstone, number: int) -> None:
         """Overwrite a slot in place, and sync it.
 
-        The generation comes first: killed in between, nobody goes on with what is in a cache.
+        The generation is written first: after a kill in between, no process uses its cache.
         """
         generation = int.from_bytes(self._file.read(GENERATION_AT, GENERATION_BYTES), "little") + 1
         self._file.put(GENERATION_AT, generation.to_bytes(GENERATION_BYTES, "little"))
@@ -288,7 +288,7 @@ class SlotFile:
             self._file.put(place, slot)
             self._file.sync()
         except OSError:
-            # Nobody has used this key, and nobody will.
+            # No process has used this key, and none will.
             try:
                 self._file.cut(place)
             except OSError:

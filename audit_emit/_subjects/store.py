@@ -1,7 +1,7 @@
 """What a store of the keys of persons is, and which there are.
 
 A store makes one random key for each person and can destroy it for good. A person whose key was
-destroyed is remembered, and gets no other key until somebody allows it.
+destroyed is remembered, and gets no other key until an operator allows it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 LIVE, MARKED, DESTROYED, ERASED = "live", "marked", "destroyed", "erased"
-"""How it stands with a person: there is a key; it is no longer given out; it is destroyed, and that
+"""The states of a person's key: there is one; it is no longer given out; it is destroyed, and that
 is not yet recorded in a log; it was recorded, and nothing but the mark is left."""
 
 GONE = "gone"
