@@ -135,7 +135,7 @@ def _read_mapping(value: Any) -> Members:
 
 
 def _length(value: Any) -> int:
-    """The length of a mapping that has more than ``MAX_ITEMS``, as far as it is to be believed."""
+    """The length of a mapping with more than ``MAX_ITEMS``, if what it says can be true."""
     try:
         length = len(value)
     except Exception as error:  # noqa: BLE001 - a foreign mapping

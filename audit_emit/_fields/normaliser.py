@@ -79,7 +79,7 @@ class Normaliser:
 
     Args:
         redactor: the rules.
-        observer: told of a failure of ``full``.
+        observer: is called when ``full`` fails.
         compiled: as of ``Plain``.
         counters: count what is held back on the quick way.
     """

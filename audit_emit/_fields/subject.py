@@ -36,7 +36,7 @@ class Subject:
     if not TYPE_CHECKING:  # to a type checker there are no other attributes
 
         def __getattr__(self, name: str) -> None:
-            """What was never set or is deleted, is none: it costs no event its fields."""
+            """``None`` for an attribute that was never set: an event keeps its fields."""
             if name not in Subject.__slots__:
                 raise AttributeError(name)
 

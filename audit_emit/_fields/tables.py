@@ -1,6 +1,6 @@
 """Tables with named columns: data frames, Arrow tables, structured arrays; the scalars in them.
 
-Their texts show values without the names of the columns beside them, and cut both. So the first
+Their texts show values apart from the names of the columns, and cut both. So the first
 rows are read, column by column. What would have to be evaluated first (a lazy frame, a frame of
 Dask or Spark) is not read.
 """

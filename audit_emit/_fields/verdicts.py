@@ -95,7 +95,7 @@ class Look:
         names: what is known of names.
         shapes: names that were met together, as ``Known.shapes`` has them.
         quiet: texts that were met, in which nothing is secret in any event, and that tell nothing.
-        telling: texts that were met, in which nothing is secret, and that tell of what is beside.
+        telling: texts that were met, in which nothing is secret, and that name another value.
         shown: the JSON of texts that the compiled part asked about, in which nothing is secret.
         may_tell: whether a text of several, put together, may say what another one is.
     """

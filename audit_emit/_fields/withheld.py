@@ -15,7 +15,7 @@ from audit_emit._redaction.redactor import Redactor, Scrubbed
 __all__ = ["MAX_BYTES", "fill", "hold", "in_json", "is_nowhere_else"]
 
 MAX_BYTES = 16384
-"""Bytes of a payload on the quick way: so many the full way looks at and shows, in any case."""
+"""The most bytes of a payload on the quick way: the full way reads and shows at least these."""
 
 
 def hold(redactor: Redactor, value: object, found: list[str]) -> str | None:
