@@ -10,7 +10,7 @@ from audit_emit._detection.watcher import KEPT, Watcher, amount
 from audit_emit._detection.windows import Event, Hit, Parts, Sliding, Values
 
 _NAMED = 64
-"""Records that a count names at least, if there are so many."""
+"""The least number of records that a count names, if it has that many."""
 
 
 class EventCount(Watcher):

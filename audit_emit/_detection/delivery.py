@@ -1,4 +1,4 @@
-"""Alerts on their way to whoever wants them: kept until they are taken, in their order."""
+"""Delivers alerts to their receivers: they are kept, in order, until they are taken."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST = 10_000
 """Alerts that wait for one receiver; the log is not read on before they are fewer."""
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 300.0
-"""Of the pauses after failures, each twice as long as the one before."""
+"""Seconds of the pauses after failures, each twice as long as the one before."""
 
 Complain = Callable[[str], None]
 
@@ -77,7 +77,7 @@ class Deliveries:
 
     @property
     def is_full(self) -> bool:
-        """So many wait for one sink that no more should come."""
+        """Whether ``MOST`` alerts or more wait for one sink; then the log is not read on."""
         return any(len(queue.waiting) >= MOST for queue in self._queues)
 
     def deliver(self, now: float) -> bool:

@@ -31,7 +31,7 @@ def detect(
         since: only alerts that crossed from then on (``Alert.at``), as ``ts``; records before it
             are looked at all the same, as an alert may be about what was before.
         now: the time by which silence is judged, in nanoseconds since 1970; without one, silence
-            at the end of the log is not told.
+            at the end of the log makes no alert.
         progress: called with the bytes that were read and those that there are.
 
     Raises:
@@ -67,7 +67,7 @@ def lines_of(
 def _told(
     items: Iterator[Block | Flaw], reader: LogReader, progress: Progress | None
 ) -> Iterator[Block | Flaw]:
-    """The same; of each block it is told that it was read when the next one is asked for."""
+    """The same; ``progress`` counts a block when the next one is asked for."""
     for item in items:
         yield item
         if progress is not None and isinstance(item, Block):

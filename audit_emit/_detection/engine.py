@@ -33,7 +33,7 @@ _TYPES = 4096
 _LONGEST = len(_BETWEEN) + TYPE_LIMIT
 
 _STEP_NS = 2 * 10**9
-"""A time so much earlier than the record before is told as a step of the clock."""
+"""How much earlier than the record before a time must be to count as a step of the clock."""
 
 _HOUR_NS = 3600 * 10**9
 _FIRST_NS, _LAST_NS = 100 * 10**9, 9 * 10**18
@@ -52,7 +52,7 @@ class Engine:
         records: lines that were looked at.
         last_ts, last_ns: time of the last record, and of the last one that a rule is about.
         steps: when the clock was last said to have stepped back, and by how much.
-        forgotten: rules of which it was told that groups were forgotten.
+        forgotten: rules for which an alert has said that groups were forgotten.
     """
 
     def __init__(self, rules: RuleSet, most: int = TOTAL_BYTES) -> None:
@@ -216,8 +216,8 @@ class Engine:
     def _stepped_back(self, line: bytes, last: bytes) -> None:
         """A record that is earlier than the one before: it came late, or a clock was set.
 
-        Told once in an hour, or when the step is twice as large: two hosts whose clocks differ
-        would tell it with every record.
+        One alert in an hour, or when the step is twice as large: two hosts whose clocks differ
+        would cause one with every record.
         """
         record = parsed(line)
         before = _ns(last)

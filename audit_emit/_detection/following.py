@@ -1,4 +1,4 @@
-"""A search that goes on as a log grows, and after a restart where it ended."""
+"""A search that follows a log as it grows, and continues after a restart where it ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from audit_emit._verify.verify import Options, verify_log
 from audit_emit.errors import DetectionError
 
 KEEP_SECONDS = 5.0
-"""Between two times that the state is kept, where there is no alert."""
+"""Seconds between two writes of the state while there is no alert."""
 
 _TOLD = 10_000
 _CARRIED = 8 << 20
@@ -184,7 +184,7 @@ class Follower:
         self._since, self._after = "", None
 
     def _is_new(self, alert: Alert) -> bool:
-        """Whether an alert was not told before the rules changed, or is not too old."""
+        """Whether an alert was not reported before the rules changed, or is not too old."""
         if self._after is None:
             return alert.at >= self._since
         if not alert.seqs or alert.seqs[-1] > self._after.seq:
@@ -211,7 +211,7 @@ class Follower:
                 carried = []
 
     def _verdict(self) -> Iterator[Alert]:
-        """What ``verify`` finds that was not told yet."""
+        """The findings of ``verify`` that were not reported yet."""
         how, now = self._how, time.monotonic()
         if how.verify is None or now - self._verified < how.verify_seconds:
             return

@@ -1,7 +1,7 @@
-"""What is remembered for each group, within bounds: who was not seen for longest is forgotten.
+"""Keeps the state of each group within bounds: the group not seen for longest is forgotten.
 
-Names of groups are chosen by whoever causes records, so there may be any number of them. What is
-forgotten is counted, and told by an alert: an attacker who floods the memory does not do it unseen.
+Users whose actions are recorded choose the names of groups, so there may be any number of them.
+Forgotten groups are counted, and an alert says so: nobody can flood the memory unseen.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Pool:
     """What the groups of all rules take together.
 
     Args:
-        most: bytes, by the figures above. Whoever takes most gives way, so that a flood of groups
-            for one rule makes that rule forget, and no other.
+        most: bytes, by the figures above. The rule that takes most forgets first, so that a flood
+            of groups for one rule makes that rule forget, and no other.
     """
 
     def __init__(self, most: int) -> None:
@@ -94,7 +94,7 @@ class Groups(Generic[_State]):
 
     Args:
         pool: what all rules take.
-        span: for so many nanoseconds what came last says something.
+        span: nanoseconds for which the state of a group matters after its last record.
 
     Attributes:
         table: the state of each, those that were not seen for longest first.

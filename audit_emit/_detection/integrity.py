@@ -1,4 +1,4 @@
-"""What ``verify`` finds, as alerts: tampering and gaps are its to judge alone. Pure."""
+"""The findings of ``verify`` as alerts: only it judges tampering and gaps. Pure."""
 
 from __future__ import annotations
 

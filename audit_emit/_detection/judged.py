@@ -1,4 +1,4 @@
-"""All that can be told of a log: what ``verify`` found, then what rules find."""
+"""All alerts of a log: first the findings of ``verify``, then those of rules."""
 
 from __future__ import annotations
 

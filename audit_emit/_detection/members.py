@@ -1,4 +1,4 @@
-"""A mapping of a file of rules, taken member by member; what nobody took is refused. Pure."""
+"""A mapping of a file of rules, read member by member; unknown members are refused. Pure."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def _kept(watcher: Watcher) -> Remembered:
 
 
 def restore(engine: Engine, memory: Memory) -> None:
-    """Let an engine of the same rules go on with this.
+    """Load this into an engine with the same rules.
 
     Raises:
         msgspec.ValidationError: it is not what an engine remembers.

@@ -12,7 +12,7 @@ from audit_emit._runtime.interrupts import let_through
 
 _NETWORKS = 10_000
 _LONGEST = 50
-"""Characters of what may be an address, or a network; who writes more fills no memory with it."""
+"""The most characters of an address or a network; longer texts are not kept in memory."""
 
 
 class Networks:

@@ -11,7 +11,7 @@ from audit_emit._detection.ruleset import RuleSet
 from audit_emit._detection.watcher import Given, Watcher
 
 _FORMS = 512
-"""Functions that are kept; whoever invents types of events has nearly all of them share one."""
+"""How many functions are kept; types that somebody makes up nearly all share one function."""
 
 
 def NOTHING(line: bytes) -> None:  # noqa: N802 - a constant

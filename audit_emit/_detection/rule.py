@@ -48,7 +48,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         name: by which others and alerts name it.
         id: the UUID, where it has one.
         title, level, status, description, author, tags, falsepositives, references: as in Sigma.
-        reason: what an attacker would want with it; ``evasion``: how he would avoid it.
+        reason: what an attacker would gain by it; ``evasion``: how they would avoid the rule.
         file, line: where it stands.
         tree: what one record must be; ``None`` for a correlation.
         correlation: what several must be.

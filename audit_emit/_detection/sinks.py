@@ -1,4 +1,4 @@
-"""Who takes alerts: the log itself, a command, a webhook."""
+"""The receivers of alerts: the log itself, a command, a webhook."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Command:
 
     Args:
         words: the program and its arguments; no shell reads them.
-        seconds: after so many it is ended, and has failed.
+        seconds: the time after which it is killed, and has failed.
     """
 
     def __init__(self, words: Sequence[str], seconds: float = COMMAND_SECONDS) -> None:

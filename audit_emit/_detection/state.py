@@ -1,7 +1,7 @@
 """How far a search that follows a log came: one file, replaced as a whole, for one chain.
 
-It holds what the rules remember and every alert that was not delivered yet. Whoever can write it
-can make the search forget; best it is where the service cannot write.
+It holds what the rules remember and every alert that was not delivered yet. A process that can
+write it can make the search forget, so it should be where the service cannot write.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Progress(NamedTuple):
         head: the last record that was looked at; ``None`` before the first.
         memory: what the rules remember; ``None``: nothing was looked at yet.
         pending: alerts that were not delivered yet, by where they go.
-        told: ids of what ``verify`` found, which is told once.
+        told: ids of the findings of ``verify`` that were reported; each is reported once.
     """
 
     rules: str
@@ -53,10 +53,10 @@ class _Content(msgspec.Struct):
 
 
 class StateFile:
-    """The file, to be closed; nobody else has it meanwhile.
+    """The file, locked until it is closed.
 
     Args:
-        path: of the file; beside it lies its lock.
+        path: of the file; its lock is in the same directory.
 
     Raises:
         BusyError: another search uses it.

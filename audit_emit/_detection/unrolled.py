@@ -81,7 +81,7 @@ def function(first: str, lines: Iterable[str], values: Mapping[str, object]) -> 
 def _compiled(text: str) -> CodeType:
     """The code of a text; rules of one form have the same.
 
-    Whoever writes a log with a new type in every line has each of them planned, and to compile
-    takes four times as long as all else of it.
+    A log may have a new type in every line. Each is then planned, and compiling its text would
+    take four times as long as the rest of that.
     """
     return compile(text, "<rules>", "exec")

@@ -140,7 +140,7 @@ class Baseline(Watcher):
 
 
 class Silence(Watcher):
-    """``silence``: found by the time of whatever comes next, not by a record of its own."""
+    """``silence``: found by the time of the next record of any kind, not by one of its own."""
 
     state = Beat
 
@@ -215,7 +215,7 @@ class Silence(Watcher):
             self.wait_again()
 
     def tick(self, ns: int) -> Iterator[Found]:
-        """It is that late: who has been silent?"""
+        """The alerts for groups that have been silent for too long at this time."""
         while self.due and self.due[0][0] < ns:
             due, _, key = heapq.heappop(self.due)
             self.next_due = self.due[0][0] if self.due else ALWAYS

@@ -214,8 +214,8 @@ class Parts(msgspec.Struct, gc=False):
     Attributes:
         met: by the position of the rule, what met it last; in order, with all that led to it.
         since: by the same position, when that began. What a correlation found counts from its end
-            on: whoever goes on for longer than a window would else never be found.
-        told: the last alert, if there was one: its records, and its time, are not told again.
+            on: a group that continues for longer than a window would else never be found.
+        told: the last alert, if there was one: its records and its time make no other alert.
         latest: time of the record that came last.
     """
 
