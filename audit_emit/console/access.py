@@ -116,8 +116,6 @@ class Access:
         # The hash of a random password, so that an unknown name takes as long as a known one.
         self._nobody = _hashed(os.urandom(16), os.urandom(32))
         self._remembered: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
-        # Each takes 16 MiB and 0.2 s, and anybody may send one.
-        self._hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._lock = threading.Lock()
 
     @classmethod
@@ -176,9 +174,7 @@ class Access:
         if known is not None:
             return known
         identity, hashed = self._users.get(name, (None, self._nobody))
-        with self._hashing:
-            right = _matches(password, hashed)
-        if not right or identity is None:
+        if not _matches(password, hashed) or identity is None:
             return None
         with self._lock:
             self._remembered[token] = (identity, time.monotonic() + _REMEMBERED_SECONDS)

@@ -54,11 +54,17 @@ class Attempts:
 
 
 def _network(client: str) -> str:
-    """Whom an address belongs to: of IPv6 anybody has 2**64 of them (RFC 6177)."""
+    """Whom an address belongs to: of IPv6 anybody has 2**64 of them (RFC 6177).
+
+    A server of both versions writes ``::ffff:192.0.2.1`` for a client of IPv4 (RFC 4291, section
+    2.5.5.2): all of them are in one such network, and are told from each other.
+    """
     try:
         address = ipaddress.ip_address(client.partition("%")[0])
     except ValueError:
         return client
-    if address.version == 4:
+    if isinstance(address, ipaddress.IPv4Address):
         return client
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((int(address), 64), strict=False))

@@ -35,7 +35,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
 
 async def hashing(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function that hashes a password, in the one thread for that."""
+    """Call a function that hashes a password, in one of the threads for that: one a processor."""
     return await to_thread.run_sync(
         partial(function, *args, **kwargs), limiter=_limiter(_hashing, os.cpu_count() or 1)
     )

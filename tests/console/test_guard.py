@@ -174,53 +174,6 @@ def test_another_site_may_lead_to_a_page(log: Path) -> None:
     assert client(console(log)).get("/", headers=headers).status_code == 200
 
 
-def test_who_tries_passwords_keeps_nobody_from_a_page(log: Path) -> None:
-    access = users(vera={})
-    application = console(log, access=access)
-    trying, go_on = threading.Event(), threading.Event()
-    identify = access.identify
-
-    def slow(headers: Mapping[str, str]) -> Any:
-        if access.takes_long(headers):
-            trying.set()
-            go_on.wait(PATIENCE)
-        return identify(headers)
-
-    async def status(password: str) -> int:
-        said: list[Any] = []
-        name = "vera:" + password
-        scope = {
-            "type": "http",
-            "method": "GET",
-            "path": "/help",
-            "query_string": b"",
-            "headers": [(b"authorization", b"Basic " + base64.b64encode(name.encode()))],
-        }
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: Any) -> None:
-            said.append(message)
-
-        await application(scope, receive, send)
-        return int(said[0]["status"])
-
-    async def both() -> int:
-        assert await status(PASSWORD) == 200
-        access.identify = slow  # type: ignore[method-assign]
-        guesses = [asyncio.create_task(status("x")) for _ in range(60)]
-        await asyncio.to_thread(trying.wait, 20)
-        try:
-            return await asyncio.wait_for(status(PASSWORD), 10)
-        finally:
-            for guess in guesses:
-                guess.cancel()
-            go_on.set()
-
-    assert asyncio.run(both()) == 200
-
-
 async def signed_in(application: Any, client: str, password: str) -> Any:
     """The beginning of the answer to a request with a password."""
     said: list[Any] = []
@@ -242,6 +195,33 @@ async def signed_in(application: Any, client: str, password: str) -> Any:
 
     await application(scope, receive, send)
     return said[0]
+
+
+def test_who_tries_passwords_keeps_nobody_from_a_page(log: Path) -> None:
+    access = users(vera={})
+    application = console(log, access=access)
+    trying, go_on = threading.Event(), threading.Event()
+    identify = access.identify
+
+    def slow(headers: Mapping[str, str]) -> Any:
+        if access.takes_long(headers):
+            trying.set()
+            go_on.wait(PATIENCE)
+        return identify(headers)
+
+    async def both() -> int:
+        assert (await signed_in(application, "", PASSWORD))["status"] == 200
+        access.identify = slow  # type: ignore[method-assign]
+        guesses = [asyncio.create_task(signed_in(application, "", "x")) for _ in range(60)]
+        await asyncio.to_thread(trying.wait, 20)
+        try:
+            return int((await asyncio.wait_for(signed_in(application, "", PASSWORD), 10))["status"])
+        finally:
+            for guess in guesses:
+                guess.cancel()
+            go_on.set()
+
+    assert asyncio.run(both()) == 200
 
 
 def test_one_client_has_few_passwords_hashed_at_a_time_and_others_are_served(log: Path) -> None:
