@@ -331,29 +331,7 @@ def request_fields(
 
 def _facts(exchange: Exchange, path: str) -> dict[str, Any]:
     """What a request was, up to its size."""
-    route, status, sent, ended = exchange.route, exchange.status, exchange.sent, exchange.ended
-    if (
-        status is not None
-        and 0 < status < 400
-        and route
-        and sent is not None
-        and ended is not None
-        and exchange.complete
-        and exchange.kind == "http"
-        and exchange.error is None
-        and not exchange.disconnected
-    ):
-        # Of nearly every request, what is put together below.
-        return {
-            "method": exchange.method[:32],
-            "path": path,
-            "route": route[:MAX_PATH],
-            "status": status,
-            "outcome": "success",
-            "duration_ms": round((ended - exchange.started) * 1000, 3),
-            "bytes": sent,
-        }
-    http = exchange.kind == "http"
+    route, http = exchange.route, exchange.kind == "http"
     fields: dict[str, Any] = {"path": path}
     if http:
         fields = {"method": exchange.method[:32], "path": path}
@@ -365,6 +343,6 @@ def _facts(exchange: Exchange, path: str) -> dict[str, Any]:
             fields["code"] = exchange.code
         fields["messages_in"] = exchange.messages_in
         fields["messages_out"] = exchange.messages_out
-    elif sent is not None and status is not None:
-        fields["bytes"] = sent
+    elif exchange.sent is not None and exchange.status is not None:
+        fields["bytes"] = exchange.sent
     return fields
