@@ -205,7 +205,7 @@ def failed(error: Exception) -> int:
         error.show(told)
         # A script may pass on a name that somebody else has chosen. What is spelled out stays so.
         shown = "".join(
-            one if one.isprintable() or one == "\n" else visible(one)
+            one if one.isprintable() or one in "\n\t" else visible(one)  # click lists with tabs
             for one in without_passwords(told.getvalue())
         )
         with suppress(OSError):
@@ -220,7 +220,7 @@ def failed(error: Exception) -> int:
     if isinstance(error, (SignerError, KeyServiceError)):
         return _say(f"{error} ({error.reason})", Exit.NO_ANSWER)
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{error.filename or repr(error.filename)}: " if error.filename is not None else ""
         said = f"{where}{error.strerror or error}"
         if isinstance(error, PermissionError) and isinstance(error.filename, str):
             said += f": {whose(error.filename)}"

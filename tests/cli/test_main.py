@@ -66,6 +66,16 @@ def test_what_was_typed_is_repeated_without_what_a_terminal_obeys(
     assert "(␛]0;evil␇\\u202e)" in capsys.readouterr().err
 
 
+def test_a_list_of_choices_is_shown_as_click_sets_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vector"]) == Exit.USAGE
+    assert "Choose from:\n\tfile,\n" in capsys.readouterr().err
+
+
+def test_a_file_without_a_name_is_named_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verify-proof", ""]) == Exit.NOTHING
+    assert "audit-emit: '': No such file or directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", [["no-such"], ["--no-such"], ["--", "--no-such"], []])
 def test_a_wrong_command_line_is_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
