@@ -22,8 +22,8 @@ CASE WHEN octet_length(line) <= {MAX_LINE} THEN line
 CHECKPOINT = f"CASE WHEN octet_length(line) <= {LONGEST_CHECKPOINT} THEN line ELSE '' END"
 """The line of a checkpoint; nothing of one that is too long to be one."""
 
-HASH = "substring(hash FROM 1 FOR 33)"
-"""A hash has 32 bytes; with one more it is another one."""
+HASH = "coalesce(substring(hash FROM 1 FOR 33), '')"
+"""A hash has 32 bytes; with one more it is another one, and so is none."""
 
 
 def copy(column: str) -> str:

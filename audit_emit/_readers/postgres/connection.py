@@ -130,7 +130,7 @@ class Connection:
         return asked.get_result()
 
     def _interrupt(self) -> None:
-        """Cancel a query whose rows were not read to the end."""
+        """Read the rest of a stream and throw it away: nothing can be asked before its end."""
         if self._streamed is not None:
             self._streamed = None
             while self._next(self._made.pgconn) is not None:

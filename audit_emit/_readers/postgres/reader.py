@@ -45,7 +45,8 @@ SELECT seq FROM audit_emit.records WHERE chain = %s AND substring(line FROM 8 FO
 ORDER BY seq DESC LIMIT 1"""
 
 _HEAD = f"""\
-SELECT chain, seq, {HASH}, {copy("ts")}, kind FROM audit_emit.heads WHERE chain = %s"""  # noqa: S608 - constants
+SELECT chain, coalesce(seq, 0), {HASH}, {copy("ts")}, {copy("kind")}
+FROM audit_emit.heads WHERE chain = %s"""  # noqa: S608 - constants
 
 
 class PostgresReader:

@@ -59,6 +59,9 @@ _GONE = ("08", "57P", "25P03", "25P04")
 down, or a time limit of a session or a transaction has passed."""
 
 _PATH = "SELECT pg_catalog.current_setting('search_path')"
+_SERVERS_FIRST = re.compile(r'(pg_temp, *|"pg_temp", *)?(pg_catalog|"pg_catalog") *(,|\Z)')
+"""A path that begins with the server's own schema; no functions are looked for in ``pg_temp``."""
+
 _OWN_PATH = "-c search_path=pg_catalog,pg_temp"
 
 _OF_ALL_CHAINS = frozenset(
@@ -175,10 +178,9 @@ def _lends_functions(connection: Connection[tuple[Any, ...]]) -> bool:
     name ``pg_catalog``, the server looks there first.
     """
     row = connection.execute(_PATH).fetchone()
-    named = [one.strip(' "') for one in (row[0] if row else "").split(",")]
-    if "pg_catalog" not in named:
-        return False
-    return any(one != "pg_temp" for one in named[: named.index("pg_catalog")])
+    path = row[0] if row else ""
+    # No name is parsed: one in quotes may have commas and blanks, one without them any case.
+    return "pg_catalog" in path.lower() and _SERVERS_FIRST.match(path) is None
 
 
 def _reopened(

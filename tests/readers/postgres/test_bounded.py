@@ -48,6 +48,7 @@ def verified(database: Database) -> tuple[Report, int]:
         (f"records SET user_id = repeat('x', {MANY}) WHERE seq = 5", "column user_id of row 5"),
         (f"records SET hash = repeat('x', {MANY})::bytea WHERE seq = 5", "column hash of row 5"),
         (f"heads SET ts = repeat('x', {MANY})", ""),
+        (f"heads SET kind = repeat('x', {MANY})", ""),
         (f"checkpoints SET line = repeat('x', {MANY})", f"{MANY} bytes"),
     ],
 )
@@ -57,9 +58,29 @@ def test_what_is_far_too_long_is_told_and_does_not_come_whole(
     usual = verified(filled)[1]
     filled.run(
         "SET session_replication_role = replica; DROP INDEX audit_emit.records_user; "
+        "ALTER TABLE audit_emit.heads DROP CONSTRAINT heads_kind_check; "
         f"UPDATE audit_emit.{changes}"
     )
     report, most = verified(filled)
     notes = " ".join(finding.note for finding in report.findings)
     assert told in notes
     assert most < usual + MANY // 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ("hash = NULL", "heads says that record 20 has the hash : "),
+        ("seq = NULL", "says that it is 0"),
+    ],
+)
+def test_what_somebody_took_out_of_the_head_of_a_chain_is_told(
+    filled: Database, changes: str, told: str
+) -> None:
+    column = changes.partition(" ")[0]
+    filled.run(
+        "SET session_replication_role = replica; "
+        f"ALTER TABLE audit_emit.heads ALTER {column} DROP NOT NULL; "
+        f"UPDATE audit_emit.heads SET {changes}"
+    )
+    assert told in " ".join(finding.note for finding in verified(filled)[0].findings)

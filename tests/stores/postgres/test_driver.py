@@ -58,6 +58,10 @@ def test_a_pooler_that_passes_no_path_on_is_told_why_it_is_refused(shadowed: Dat
         ("public", False),
         ("public, pg_catalog", True),
         ("pg_temp, public, pg_catalog", True),
+        ('"pg_catalog", public', False),
+        ('"pg_catalog,x", public, pg_catalog', True),
+        ('"pg_catalog ", public, pg_catalog', True),
+        ('"PG_CATALOG", public, pg_catalog', True),
     ],
 )
 def test_only_what_stands_before_the_servers_own_schema_lends_functions(
@@ -68,6 +72,17 @@ def test_only_what_stands_before_the_servers_own_schema_lends_functions(
         row = connection.execute("SHOW search_path").fetchone()
         assert row is not None
         assert (row[0] == "pg_catalog,pg_temp") == lends
+
+
+@pytest.mark.parametrize("path", ["public, PG_CATALOG", "public,\tpg_catalog"])
+def test_a_path_that_is_spelled_as_no_command_spells_it_lends_functions(
+    database: Database, path: str
+) -> None:
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("SELECT set_config('search_path', %s, false)", [path])
+        connection.execute(f"ALTER DATABASE {database.name} SET search_path FROM CURRENT")
+    with driver.connect(Address(database.url)) as connection:
+        assert connection.execute("SHOW search_path").fetchone() == ("pg_catalog,pg_temp",)
 
 
 def test_a_session_that_a_time_limit_of_the_server_ended_is_a_database_away(
