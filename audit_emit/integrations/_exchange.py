@@ -58,3 +58,8 @@ class Exchange:
     def __init__(self, **facts: Any) -> None:
         if facts:
             self.__dict__.update(facts)
+
+    def add_body(self, size: int) -> None:
+        """Count bytes of the body: of a HEAD request none is sent (RFC 9110, section 9.3.2)."""
+        if self.sent is not None and self.method != "HEAD":
+            self.sent += size

@@ -195,9 +195,7 @@ class _AuditedConnection:
             self._not_sent(kind, error)
             raise
         if is_body:
-            # The body of a HEAD response stays in the server.
-            if exchange.sent is not None and exchange.method != "HEAD":
-                exchange.sent += len(message.get("body", b""))
+            exchange.add_body(len(message.get("body", b"")))
             if not message.get("more_body", False):
                 self._complete()
         elif kind in _FROM_FILES:

@@ -138,7 +138,7 @@ class AuditMiddleware:
             audit.live.remember_user()
             _Stream(audit, response)
             return response
-        exchange.sent = 0 if exchange.method == "HEAD" else len(response.content)
+        exchange.add_body(len(response.content))
         exchange.complete = True
         audit.finish()
         audit.release()
@@ -168,11 +168,6 @@ class _Stream:
         )
         # Called at the end of the response, also when the client has left.
         response._resource_closers.append(self._close)  # noqa: SLF001 - there is no public way
-
-    def _sent(self, chunk: bytes) -> None:
-        exchange = self._audit.exchange
-        if exchange.sent is not None and exchange.method != "HEAD":
-            exchange.sent += len(chunk)
 
     def _complete(self) -> None:
         self._audit.exchange.complete = True
@@ -204,7 +199,7 @@ class _Stream:
                 chunk = next(steps, None)
             if chunk is None:
                 break
-            self._sent(chunk)
+            self._audit.exchange.add_body(len(chunk))
             yield chunk
         self._complete()
 
@@ -215,7 +210,7 @@ class _Stream:
                 chunk = await anext(steps, None)
             if chunk is None:
                 break
-            self._sent(chunk)
+            self._audit.exchange.add_body(len(chunk))
             yield chunk
         self._complete()
 

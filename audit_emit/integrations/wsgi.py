@@ -186,23 +186,15 @@ class _Answer:
 
         def counted(data: bytes) -> object:
             result = write(data)
-            self.sent(data)
+            self._exchange.add_body(len(data))
             return result
 
         return counted
 
-    def sent(self, data: bytes) -> None:
-        # The body of a HEAD response is not for the client (RFC 9110, section 9.3.2).
-        if self._exchange.sent is not None and self._exchange.method != "HEAD":
-            self._exchange.sent += len(data)
-
     def passed(self, data: bytes) -> None:
-        """The same, of a step of the iterable; the last one completes the response."""
-        exchange, length = self._exchange, self._length
-        sent = exchange.sent
-        if sent is not None and exchange.method != "HEAD":
-            exchange.sent = sent = sent + len(data)
-        if length is not None and (sent or 0) >= length:
+        """Count a step of the iterable; the last one completes the response."""
+        self._exchange.add_body(len(data))
+        if self.is_whole():
             self.complete()
 
     def is_whole(self) -> bool:
