@@ -77,8 +77,8 @@ class Backlog:
         self._records = records
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._sent: tuple[list[Draft], int] = ([], 0)
-        """The drafts that were handed out last, and how many of them are still in ``waiting``."""
+        self._sent: tuple[list[Draft], list[Draft]] = ([], [])
+        """The drafts that were handed out last, and those of them that are still in ``waiting``."""
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -120,13 +120,13 @@ class Backlog:
             limit: how many.
             process: of this process, see ``Draft``.
         """
-        self._sent = ([], 0)
+        self._sent = ([], [])
         found = []
         # In one call in C: other threads add events meanwhile.
         for event in list(self.waiting)[:limit]:
             prefix = event.decode()
             found.append(Draft(prefix, ns_of(prefix[7:37]), id_in(prefix) or "", process))
-        self._sent = (found, len(found))
+        self._sent = (found, [*found])
         return found
 
     def settle(self, counters: Counters) -> None:
@@ -134,14 +134,17 @@ class Backlog:
 
         An interrupt may end this at any step; the next call continues there.
         """
-        left, asked = self._sent
-        while len(left) < asked and self.waiting:
+        left, sent = self._sent
+        at = 0
+        while len(left) < len(sent) and at < len(self.waiting):
+            if at < len(left) and left[at] is sent[at]:
+                at += 1
+                continue
+            size = len(self.waiting[at])
             # These lines belong together: Python handles no signal between them.
-            asked -= 1
-            self._sent = (left, asked)
+            del self.waiting[at], sent[at]
             counters.drained += 1
-            event = self.waiting.popleft()
-            self._bytes -= len(event)
+            self._bytes -= size
 
     def pop(self) -> str:
         """Drop the oldest event, as it is in the chain now or given up; its ``ts``."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 import threading
 
+from audit_emit._runtime.failure import Counters
 from audit_emit._stores.backlog import BYTES, RECORDS, Backlog, Gap
 from audit_emit._stores.clock import Clock
 
@@ -29,6 +30,22 @@ def test_what_waits_is_handed_out_as_drafts() -> None:
     assert backlog.drafts(2, clock.process) == drafts[:2]
     assert len(backlog) == 3
     assert backlog.pop() == drafts[0].prefix[7:37]
+
+
+def test_drafts_leave_from_wherever_they_were_in_the_list() -> None:
+    clock, counters = Clock(), Counters()
+    prefixes = [clock.draft(PART, "").prefix for _ in range(6)]
+    backlog = Backlog()
+    for prefix in prefixes:
+        backlog.add(prefix)
+    given = backlog.drafts(5, clock.process)
+    del given[3:], given[1]
+    backlog.settle(counters)
+    kept = [prefixes[at].encode() for at in (0, 2, 5)]
+    assert list(backlog.waiting) == kept
+    assert (backlog.size, counters.drained) == (sum(map(len, kept)), 3)
+    backlog.settle(counters)
+    assert list(backlog.waiting) == kept
 
 
 def test_other_threads_may_add_while_drafts_are_handed_out() -> None:

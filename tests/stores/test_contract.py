@@ -448,16 +448,44 @@ def test_a_chain_that_refuses_holds_up_no_other_one(audited: Database) -> None:
         "FOR EACH ROW EXECUTE FUNCTION audit_emit.refuse_it()"
     )
     drafts = [host.draft(2, workspace="bad"), host.draft(3, workspace="good")]
+    bad = drafts[:1]
     shown: list[Linked] = []
     for _ in range(3):
         with pytest.raises(SinkError, match="database-P0001") as caught:
             store.append(drafts)
         shown += caught.value.linked
+        assert drafts == bad, "what is in its chain waits behind nothing"
     assert numbers(shown) == [b"3"]
     audited.run("DROP TRIGGER refuses ON audit_emit.records")
     assert numbers(store.append(drafts)) == [b"2"]
     assert drafts == []
     store.close()
+
+
+def test_an_append_that_was_not_answered_is_not_sent_again_after_another_one(
+    audited: Database,
+) -> None:
+    host = Host()
+    proxy = CuttingProxy(audited.server.port)
+    try:
+        store = PostgresStore(
+            Address(audited.as_user("the_writer", proxy.port)), service="contract",
+            durability="always",
+        )  # fmt: skip
+        store.attach(host.lent)
+        store.append([host.draft(0)])
+        proxy.refuse = True
+        proxy.drop_answers = True
+        drafts = [host.draft(1)]
+        with pytest.raises(SinkError, match="database-away"):
+            store.append(drafts)
+        proxy.refuse = False
+        assert numbers(store.append([host.draft(2)])) == [b"1", b"2"]
+        assert store.append(drafts) == []
+        assert drafts == []
+    finally:
+        store.close()
+        proxy.close()
 
 
 # Shared by processes, and killed

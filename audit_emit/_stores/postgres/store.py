@@ -25,6 +25,9 @@ from audit_emit.errors import DatabaseError, SinkError
 
 __all__ = ["PostgresStore"]
 
+_MOST_AHEAD = 10_000
+"""Of drafts whose callers have given up, nobody asks again."""
+
 
 class PostgresStore:
     """The chains of one service; see ``ChainStore`` for its methods.
@@ -70,8 +73,9 @@ class PostgresStore:
         """Start with nothing appended."""
         self._records: list[Linked] = []
         """In a chain, and not returned yet."""
-        self._ahead: set[str] = set()
-        """Ids of drafts that are in their chain, and wait behind one that is not in its own."""
+        self._ahead: dict[str, None] = {}
+        """Ids of drafts that are in their chain, and have not left the list of their caller yet: an
+        append that was not answered may turn out to have happened while other drafts are given."""
         self._newest: Linked | None = None
         self._written = self._own = 0
         self._has_said = False
@@ -98,6 +102,7 @@ class PostgresStore:
 
     def _append_all(self, drafts: list[Draft]) -> None:
         waiting: Waiting = {}
+        given = {draft.id for draft in drafts}
         left = [draft for draft in drafts if draft.id not in self._ahead]
         for row in UnlinkedRow.each([one.prefix for one in left], [one.own for one in left]):
             waiting.setdefault(self._tenant(row), []).append(row)
@@ -106,15 +111,18 @@ class PostgresStore:
             if isinstance(outcome, DatabaseError):
                 failed = failed or outcome
             else:
-                self._ahead.update(one.id for one in outcome)
+                there = (one.id for one in outcome if not one.own or one.id in given)
+                self._ahead.update(dict.fromkeys(there))
                 self._count(outcome)
-        while drafts and drafts[0].id in self._ahead:
-            identity = drafts[0].id
-            del drafts[0]
-            self._ahead.discard(identity)
+        for at in reversed(range(len(drafts))):
+            identity = drafts[at].id
+            if identity in self._ahead:
+                del drafts[at]
+                del self._ahead[identity]
+        while len(self._ahead) > _MOST_AHEAD:
+            del self._ahead[next(iter(self._ahead))]
         if failed is not None:
             raise SinkError(failed.reason, self._taken(), self._said(failed))
-        self._ahead.clear()
 
     def _count(self, records: list[Linked]) -> None:
         self._records += records
