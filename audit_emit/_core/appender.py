@@ -2,8 +2,9 @@
 
 ``emit`` leaves its event in the backlog and returns. The events that arrive while one batch is
 appended make up the next one. While no caller waits for an answer, batches begin at least five
-milliseconds apart, unless a whole one waits; after a failure the pauses grow. A caller who waits
-for an answer, in ``emit_strict`` or in ``flush``, ends or shortens each of these pauses.
+milliseconds apart, unless a whole one waits; after failures the pauses grow, as long as nothing at
+all is appended. A caller who waits for an answer, in ``emit_strict`` or in ``flush``, ends or
+shortens each of these pauses.
 """
 
 from __future__ import annotations
@@ -349,9 +350,14 @@ def _keep_appending(
             appender.pause(due, hurried=hurried)
             continue
         began = now
-        failures = 0 if emitter.outbox.try_again() else failures + 1
+        counters = emitter.outbox.counters
+        before = counters.drained
+        if emitter.outbox.try_again():
+            failures = 0
+        else:  # of several chains one may take nothing while others go on
+            failures = failures + 1 if counters.drained == before else 1
         tried = monotonic()
-        del emitter
+        del emitter, counters
 
 
 def _wait(wake: queue.SimpleQueue[None], seconds: float) -> None:

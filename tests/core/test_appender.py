@@ -198,6 +198,30 @@ def test_a_failure_is_told_once_and_ends_with_it(store: SlowStore) -> None:
     emitter.close()
 
 
+def test_a_chain_that_takes_nothing_delays_no_other_one_ever_longer(
+    emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "_LONGEST_SECONDS", 3600.0)
+    monkeypatch.setattr(appender, "_SHORTEST_SECONDS", 0.001)
+    append, locked = store.append, threading.Event()
+    locked.set()
+
+    def the_second(drafts: list[Draft], deadline: float = 0.0) -> list[Linked]:
+        if not (locked.is_set() and drafts):
+            return append(drafts, deadline)
+        second = drafts[1:2]
+        del drafts[1:2]
+        raise SinkError("chain-locked", append(second, deadline))
+
+    monkeypatch.setattr(store, "append", the_second)
+    for number in range(25):
+        emitter.emit(None, "a.b", {"n": number})
+    until(lambda: numbers(store) == list(range(1, 25)))
+    locked.clear()
+    assert emitter.flush(PATIENCE)
+    assert numbers(store)[-1] == 0
+
+
 @pytest.fixture
 def _paused(emitter: Emitter, store: SlowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store works again, and the thread has an hour to go until it tries."""
