@@ -113,7 +113,8 @@ class Access:
         self.sign_in: SignIn | None = sign_in
         self._proxy_secret = proxy_secret
         self._key = os.urandom(32)
-        # The hash of a random password, so that an unknown name takes as long as a known one.
+        # The hash of a random password, so that an unknown name, and one without a password, take
+        # as long as any other.
         self._nobody = _hashed(os.urandom(16), os.urandom(32))
         self._remembered: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
         self._lock = threading.Lock()
@@ -173,8 +174,8 @@ class Access:
         known = self._recent(token)
         if known is not None:
             return known
-        identity, hashed = self._users.get(name, (None, self._nobody))
-        if not _matches(password, hashed) or identity is None:
+        identity, hashed = self._users.get(name, (None, ""))
+        if not _matches(password, hashed or self._nobody) or not hashed or identity is None:
             return None
         with self._lock:
             self._remembered[token] = (identity, time.monotonic() + _REMEMBERED_SECONDS)

@@ -11,6 +11,7 @@ import pytest
 from support.console_client import HASHED, PASSWORD, users
 
 from audit_emit.console import Access, Identity, Role, hash_password
+from audit_emit.console.sign_in import SignIn
 from audit_emit.errors import ConfigError
 
 
@@ -35,6 +36,27 @@ def test_a_hash_costs_what_it_should_and_a_name_that_is_not_known_costs_as_much(
     costs = "scrypt:16384:8:5:"
     assert hash_password("x").startswith(costs)
     assert users(vera={})._nobody.startswith(costs)
+
+
+def test_a_user_without_a_password_is_told_from_nobody_by_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = SignIn(
+        issuer="https://id.example", client_id="c", client_secret="s", url="https://audit.example"
+    )
+    access = Access({"vera": {}}, sign_in=way)
+    access._nobody = HASHED
+    scrypt, hashed = hashlib.scrypt, []
+
+    def noted(*args: Any, **costs: Any) -> bytes:
+        hashed.append(costs["n"])
+        return scrypt(*args, **costs)
+
+    monkeypatch.setattr(hashlib, "scrypt", noted)
+    assert access.identify(basic("vera")) is None, "whatever password nobody has"
+    assert access.identify(basic("wanda")) is None
+    assert len(hashed) == 2
+    assert hashed[0] == hashed[1]
 
 
 def test_the_right_password_is_its_user() -> None:
