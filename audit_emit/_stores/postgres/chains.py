@@ -129,7 +129,10 @@ class Chains:
         self._locked = {one: kept for one, kept in self._locked.items() if kept[0] > now}
         if self._locked.keys() >= waiting.keys():
             return {}
-        return {one: error for one, (_, error) in self._locked.items() if waiting.pop(one, None)}
+        left = [one for one in waiting if one in self._locked]
+        for one in left:
+            del waiting[one]
+        return {one: self._locked[one][1] for one in left}
 
     def _note_locked(self, done: Mapping[str, Outcome]) -> None:
         until = monotonic() + _LOCKED_SECONDS

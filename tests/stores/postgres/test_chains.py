@@ -87,6 +87,7 @@ def test_who_keeps_the_lock_of_a_chain_holds_up_no_other_one(
             assert isinstance(done["umbrella"], list)
             assert isinstance(done["acme"], DatabaseError)
             assert done["acme"].reason == "chain-locked"
+        assert done.keys() == writer.append_each({"acme": [], "umbrella": []}).keys()
     writer.append_each({"acme": late})
     assert sorted(len(lines_of(audited, chain)) for chain, _ in chains_of(audited)) == [3, 3]
     for chain, _ in chains_of(audited):
