@@ -18,6 +18,7 @@ SINK = "postgresql"
 """The name of this store in ``audit.gap``."""
 
 _MOST_CHAINS = 10_000
+_MOST_LATE = 8
 _OPEN = "SELECT chain, seq, hash, ts, kind FROM audit_emit.open_chain(%s, %s, %s)"
 _LOCK = "SELECT chain, seq, hash, ts, kind FROM audit_emit.lock_chain(%s, %s, %s)"
 _END = "SELECT chain, seq, hash, ts, kind FROM audit_emit.end_chain(%s, %s, %s, %s)"
@@ -39,9 +40,11 @@ class KnownChain:
         owed: records about the log itself that are not in the chain yet; they come first.
         unknown: what was sent, to which chain, and not answered yet.
         resolved: what of that turned out to be there, by id.
+        late: what was not there when it was asked for, and may be yet: a server goes on with an
+            append, which may wait for a lock, when its connection is cut.
     """
 
-    __slots__ = ("acknowledged", "announced", "head", "owed", "resolved", "unknown")
+    __slots__ = ("acknowledged", "announced", "head", "late", "owed", "resolved", "unknown")
 
     def __init__(self) -> None:
         self.head: Head | None = None
@@ -50,6 +53,7 @@ class KnownChain:
         self.owed: list[UnlinkedRow] = []
         self.unknown: tuple[str, list[Row]] | None = None
         self.resolved: dict[str, Linked] = {}
+        self.late: list[tuple[str, list[Row]]] = []
 
 
 class Heads:
@@ -117,6 +121,8 @@ class Heads:
         try:
             head = Head.of(self._session.ask_committed(_OPEN, self._service, tenant, _new_id()))
             chain.head = self._compared(chain, head)
+            if chain.late:
+                self._look_again(chain, chain.head)
         except driver.load().Error as error:
             raise driver.failed(error, self._session.address) from None
         return chain.head
@@ -152,7 +158,25 @@ class Heads:
                     flushed = True
                 chain.resolved.update((row.copies.id or "", row.linked(name)) for row in rows)
                 chain.acknowledged = Head(name, last.seq, last.hash, last.copies.ts)
+            elif all(late[-1].hash != last.hash for _, late in chain.late):
+                chain.late = [*chain.late[1 - _MOST_LATE :], chain.unknown]
             chain.unknown = None
+
+    def _look_again(self, chain: KnownChain, head: Head) -> None:
+        """Ask again for appends that may have come late, after the head was asked for.
+
+        Each can only happen while its chain ends where it links to, and then keeps another one from
+        that place: so what is not there and links elsewhere never will be.
+        """
+        may_be_yet = []
+        for name, rows in chain.late:
+            last = rows[-1]
+            if self._session.ask(_IS_THERE, name, last.seq, bytes.fromhex(last.hash)) is not None:
+                self._session.flush()
+                chain.resolved.update((row.copies.id or "", row.linked(name)) for row in rows)
+            elif (name, rows[0].seq - 1, rows[0].prev) == head[:3]:
+                may_be_yet.append((name, rows))
+        chain.late = may_be_yet
 
     def _compared(self, chain: KnownChain, head: Head) -> Head:
         """The head to go on from: another chain's, where this one lost what was acknowledged."""
@@ -201,7 +225,7 @@ class Heads:
         """Chains that were not used for long are asked for anew."""
         while len(self._chains) > _MOST_CHAINS:
             tenant, chain = next(iter(self._chains.items()))
-            if chain.unknown is not None or chain.owed:
+            if chain.unknown is not None or chain.owed or chain.late:
                 self._chains.move_to_end(tenant)
                 return
             del self._chains[tenant]

@@ -150,7 +150,8 @@ class Round:
             try:
                 with session.connection.transaction():
                     head = self._heads.lock(tenant)
-                    if chain.head is not None and head.chain != chain.head.chain:
+                    is_other = chain.head is not None and head.chain != chain.head.chain
+                    if is_other or (chain.late and head[:3] != (chain.head or head)[:3]):
                         chain.head = None
                         done[tenant] = None
                         continue
@@ -176,9 +177,10 @@ class Round:
         chain.unknown = None
         if appended:
             chain.owed.clear()
+            chain.late.clear()
             return self.finished(chain, rows)
         self._shared_until = monotonic() + _SHARED_SECONDS
-        if kind is None or kind == "ended":
+        if kind is None or kind == "ended" or chain.late:
             chain.head = None
         else:
             chain.head = Head(self._heads.known(tenant).chain, seq, bytes(digest).hex(), ts, kind)

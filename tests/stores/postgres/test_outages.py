@@ -28,6 +28,7 @@ from support.waiting import PATIENCE, until
 
 from audit_emit import Emitter
 from audit_emit._settings.address import Address
+from audit_emit._stores.base import Linked
 from audit_emit._stores.postgres import schema
 from audit_emit._stores.postgres.chains import Chains
 from audit_emit._stores.postgres.driver import AWAY
@@ -584,3 +585,28 @@ def test_a_wait_for_a_standby_that_is_cancelled_is_no_success(
     (linked,) = writer.append(batch)
     assert linked.seq == 2
     assert len(lines_of(database)) == 2
+
+
+def test_an_append_that_happens_after_its_connection_was_cut_is_not_sent_again(
+    audited: Database, proxy: CuttingProxy
+) -> None:
+    writer = Chains(Address(audited.as_user("the_writer", proxy.port)), service="shop")
+    writer.append(drafts(1))
+    done: list[list[Linked]] = []
+    late = drafts(2)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    with psycopg.connect(audited.url) as keeper:
+        keeper.execute("SELECT audit_emit.lock_chain('shop', '', 'aaaaaaaaaaaaaaaa')")
+        thread = threading.Thread(target=lambda: done.append(writer.append(late)))
+        thread.start()
+        until(lambda: audited.run(waiting) == [(1,)])
+        proxy.cut()
+        until(lambda: audited.run(waiting) == [(2,)])
+    thread.join(PATIENCE)
+    ((records, different),) = audited.run(
+        "SELECT count(*), count(DISTINCT id) FROM audit_emit.records"
+    )
+    assert (records, different) == (3, 3)
+    assert [one.seq for one in done[0]] == [2, 3]
+    writer.close()
+    assert_unforked(lines_of(audited))
