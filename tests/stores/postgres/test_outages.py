@@ -594,6 +594,7 @@ def test_an_append_that_happens_after_its_connection_was_cut_is_not_sent_again(
     writer.append(drafts(1))
     done: list[list[Linked]] = []
     late = drafts(2)
+    audited.run("ALTER FUNCTION audit_emit.append_bodies RESET lock_timeout")
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     with psycopg.connect(audited.url) as keeper:
         keeper.execute("SELECT audit_emit.lock_chain('shop', '', 'aaaaaaaaaaaaaaaa')")
